@@ -1,0 +1,123 @@
+"""Event rows: how one is written, and which follows which.
+
+    NEW           REJECTED | ACCEPTED TRADE* [CANCELED]       CANCELED: remainder of market, IOC
+    CLICK         REJECTED | ACCEPTED TRADE* [CANCELED]       CANCELED: remainder of a click
+    REPLACE       REJECTED | REPLACED TRADE*
+    CANCEL        REJECTED | CANCELED
+    PROPOSE       REJECTED | ACCEPTED
+    CONFIRM       REJECTED | TRADE
+    DECLINE       REJECTED | DECLINED (by the counterparty) | CANCELED (by the proposer)
+    DAY_ROLL      REJECTED | EXPIRED* (by order id) DAY_CLOSED* DAY_OPENED* (by instrument)
+    all others    REJECTED | one event of their own
+
+Under `SelfTrade.CANCEL_MAKER` a CANCELED of the resting order may stand between trades. A row is written once, into
+a buffer that the caller has checked for room.
+"""
+
+import numpy as np
+
+from engine.codes import NONE, EventKind, Side
+from engine.core.state import Ask, Market, Order, market_of, orders_of
+from engine.jit import kernel
+
+
+@kernel
+def emit(
+    state: np.ndarray,
+    events: np.ndarray,
+    ask: np.ndarray,
+    kind: int,
+    order_id: int,
+    account: int,
+    instrument: int,
+    side: int,
+    mode: int,
+    price_fen: int,
+    qty: int,
+    leaves_qty: int,
+) -> int:
+    """Write one event; returns its row so that the caller can add what is special. Unused fields are NONE."""
+    market = market_of(state)
+    row = market[Market.EVENT_COUNT]
+    market[Market.EVENT_COUNT] = row + 1
+    market[Market.EVENT_SEQ] += 1
+    event = events[row]
+    event["seq"] = market[Market.EVENT_SEQ]
+    event["command_seq"] = market[Market.COMMAND_SEQ]
+    event["time_ns"] = ask[Ask.TIME_NS]
+    event["order_id"] = order_id
+    event["contra_id"] = NONE
+    event["qty"] = qty
+    event["leaves_qty"] = leaves_qty
+    event["contra_leaves_qty"] = NONE
+    event["amount_fen"] = NONE
+    event["fee_fen"] = 0
+    event["contra_fee_fen"] = 0
+    event["client_ref"] = ask[Ask.CLIENT_REF]
+    event["price_fen"] = price_fen
+    event["low_price_fen"] = NONE
+    event["high_price_fen"] = NONE
+    event["account"] = account
+    event["contra"] = NONE
+    event["instrument"] = instrument
+    event["kind"] = kind
+    event["side"] = side
+    event["mode"] = mode
+    event["phase"] = market[Market.PHASE]
+    event["reason"] = 0
+    event["flags"] = 0
+    return row
+
+
+@kernel
+def emit_rejected(state: np.ndarray, events: np.ndarray, ask: np.ndarray, reason: int) -> None:
+    """The command changed nothing; `price_fen` and `qty` repeat what it asked, `order_id` its target."""
+    row = emit(
+        state, events, ask, EventKind.REJECTED, ask[Ask.TARGET_ID], ask[Ask.ACCOUNT],
+        ask[Ask.INSTRUMENT], ask[Ask.SIDE], 0,
+        ask[Ask.PRICE_FEN], ask[Ask.QTY], NONE,
+    )  # fmt: skip
+    events[row]["reason"] = reason
+
+
+@kernel
+def emit_trade(
+    state: np.ndarray,
+    events: np.ndarray,
+    ask: np.ndarray,
+    order_id: int,
+    account: int,
+    side: int,
+    price_fen: int,
+    qty: int,
+    leaves_qty: int,
+    maker: int,
+) -> None:
+    """One fill of `order_id` (`account`, `side`) against the resting slot `maker`, whose leaves are already reduced."""
+    orders = orders_of(state)
+    row = emit(
+        state, events, ask, EventKind.TRADE, order_id, account, orders[maker, Order.INSTRUMENT], side,
+        orders[maker, Order.MODE], price_fen, qty, leaves_qty,
+    )  # fmt: skip
+    events[row]["contra_id"] = orders[maker, Order.ID]
+    events[row]["contra"] = orders[maker, Order.ACCOUNT]
+    events[row]["contra_leaves_qty"] = orders[maker, Order.LEAVES]
+    events[row]["amount_fen"] = price_fen * qty
+
+
+@kernel
+def emit_order(state: np.ndarray, events: np.ndarray, ask: np.ndarray, kind: int, slot: int) -> int:
+    """An event about the living order in `slot`; `qty` is its total, `leaves_qty` what is open."""
+    orders = orders_of(state)
+    return emit(
+        state, events, ask, kind, orders[slot, Order.ID], orders[slot, Order.ACCOUNT],
+        orders[slot, Order.INSTRUMENT], orders[slot, Order.SIDE], orders[slot, Order.MODE],
+        orders[slot, Order.PRICE], orders[slot, Order.FILLED] + orders[slot, Order.LEAVES],
+        orders[slot, Order.LEAVES],
+    )  # fmt: skip
+
+
+@kernel
+def opposite(side: int) -> int:
+    """The other side."""
+    return Side.BUY + Side.SELL - side

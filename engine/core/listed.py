@@ -1,0 +1,70 @@
+"""Listed agreement 挂牌协议: listings rest, even crossed; a taker clicks one listing or sweeps the best levels.
+
+A click on a listing may choose any listing inside the best `Rule.CLICK_LEVELS` prices, whatever its place in the
+queue; a sweep takes prices from the best and, inside a price, the oldest first. What a click cannot fill is
+cancelled at once. The caller has admitted the command and made room for its worst-case events.
+"""
+
+import numpy as np
+
+from engine.codes import NONE, EventKind, Rule, SelfTrade
+from engine.core.accounts import hold
+from engine.core.admit import click_price, crosses
+from engine.core.book import best_price, first_at, remember, slot_of
+from engine.core.continuous import fill, remove
+from engine.core.emit import emit, opposite
+from engine.core.state import Ask, NIL, Market, Order, market_of, orders_of, rules_of
+from engine.jit import kernel
+
+
+@kernel
+def _take(
+    state: np.ndarray, events: np.ndarray, ask: np.ndarray, maker: int, held_price_fen: int, leaves: int
+) -> int:
+    """Trade with one listing, or cancel it when it is the taker's own and the rulebook says so. Returns the rest."""
+    orders = orders_of(state)
+    account, side = ask[Ask.ACCOUNT], ask[Ask.SIDE]
+    rule = rules_of(state)[orders[maker, Order.INSTRUMENT], Rule.SELF_TRADE]
+    if rule == SelfTrade.CANCEL_MAKER and orders[maker, Order.ACCOUNT] == account:
+        remove(state, events, ask, maker, EventKind.CANCELED)
+        return leaves
+    traded = min(leaves, orders[maker, Order.LEAVES])
+    order_id = market_of(state)[Market.COMMAND_SEQ]
+    fill(
+        state, events, ask, order_id, account, side, held_price_fen, traded, leaves - traded, maker
+    )
+    return leaves - traded
+
+
+@kernel
+def click(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+    """CLICK: freeze, take, release and cancel the remainder."""
+    order_id = market_of(state)[Market.COMMAND_SEQ]
+    account, instrument = ask[Ask.ACCOUNT], ask[Ask.INSTRUMENT]
+    side, qty, limit = ask[Ask.SIDE], ask[Ask.QTY], ask[Ask.PRICE_FEN]
+    mode = rules_of(state)[instrument, Rule.MODE]
+    listing = slot_of(state, ask[Ask.TARGET_ID])
+    held_price = click_price(state, ask, listing)
+    hold(state, account, instrument, side, held_price * qty, qty)
+    emit(
+        state, events, ask, EventKind.ACCEPTED, order_id, account, instrument, side, mode, limit, qty, qty,
+    )  # fmt: skip
+    leaves = qty
+    if ask[Ask.TARGET_ID] != NONE:
+        leaves = _take(state, events, ask, listing, held_price, leaves)
+    else:
+        resting = opposite(side)
+        levels = rules_of(state)[instrument, Rule.CLICK_LEVELS]
+        price = best_price(state, instrument, resting)
+        while leaves > 0 and levels > 0 and price != 0 and crosses(side, limit, price):
+            while leaves > 0 and first_at(state, instrument, resting, price) != NIL:
+                maker = first_at(state, instrument, resting, price)
+                leaves = _take(state, events, ask, maker, held_price, leaves)
+            levels -= 1
+            price = best_price(state, instrument, resting)
+    remember(state, order_id, leaves == 0)
+    if leaves > 0:
+        hold(state, account, instrument, side, -held_price * leaves, -leaves)
+        emit(
+            state, events, ask, EventKind.CANCELED, order_id, account, instrument, side, mode, limit, qty, leaves,
+        )  # fmt: skip

@@ -1,0 +1,288 @@
+"""The state of one exchange: a handful of int64 tables, reached through one integer array, the descriptor.
+
+A kernel receives `state` (the descriptor) and takes the view it needs: `orders = orders_of(state)`. A view costs
+two loads; passing every table as an argument would cost microseconds a call. A column of a table is a member of
+an IntEnum below. Slot 0 of the order pool and of every link means "none", so that fresh zeroed memory is a valid
+empty ladder and an untouched price costs no memory.
+
+This file may not contain a rule. `engine/exchange.py` allocates; kernels only read and write.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+
+from engine.codes import RULE_COLUMNS, Side
+from engine.jit import kernel, links, table, words
+
+NIL = 0
+"""No slot."""
+FILLED_ID = -1
+"""In the id index: the order has been filled completely."""
+GONE_ID = -2
+"""In the id index: the order was cancelled, expired or declined."""
+
+
+class Part(IntEnum):
+    """Positions in the descriptor: an address, then a count of rows (or elements), for each table."""
+
+    MARKET = 0
+    ORDERS = 1
+    ORDER_ROWS = 2
+    IDS = 3
+    ID_COUNT = 4
+    HEADS = 5
+    TAILS = 6
+    LEVEL_COUNT = 7
+    """Levels of one side, a multiple of 4096; heads and tails hold both sides, buy first."""
+    WORDS = 8
+    SUMMARY = 9
+    INSTRUMENTS = 10
+    INSTRUMENT_COUNT = 11
+    RULES = 12
+    RULE_ROWS = 13
+    RULE_ROW_COUNT = 14
+    ACCOUNTS = 15
+    ACCOUNT_COUNT = 16
+    UNITS = 17
+    ASK = 18
+
+
+PARTS = len(Part)
+
+
+class Market(IntEnum):
+    """The one row of scalars, shape (1, MARKET_COLUMNS)."""
+
+    COMMAND_SEQ = 0
+    """Commands begun so far; also the identity of the order that the last one entered."""
+    EVENT_SEQ = 1
+    EVENT_COUNT = 2
+    """Rows written into the event buffer of the running call."""
+    PHASE = 3
+    DATE = 4
+    """Trading day as yyyymmdd; 0 before the first day roll."""
+    FREE_SLOT = 5
+    """Head of the list of recycled slots, linked by `Order.NEXT`."""
+    TOP_SLOT = 6
+    """Highest slot ever used."""
+    ID_BASE = 7
+    """Order id of the first element of the id index; no older order is alive."""
+    RESUME_ID = 8
+    """Where an unfinished day roll goes on; 0 when none is under way."""
+    LIVE = 9
+    """Orders and proposals alive."""
+    STOP = 10
+    """Why the last call returned early: a `Stop`."""
+    WANTED = 11
+    """What is missing: rows, ids, events, an account number, or a price in fen."""
+    WANTED_INSTRUMENT = 12
+    CASH_IN_FEN = 13
+    """Cash deposited minus withdrawn since the start."""
+    INITIAL_PHASE = 14
+    REACH_COST = 15
+    """What the last walk of `admit.reach` found a taker would pay, fen."""
+    REACH_SELF = 16
+    """1: that walk met the taker's own resting order."""
+
+
+MARKET_COLUMNS = len(Market)
+
+
+class Stop(IntEnum):
+    """Why a batch call returned before its last command. The caller makes room and calls again."""
+
+    DONE = 0
+    EVENTS = 1
+    ORDERS = 2
+    IDS = 3
+    LEVELS = 4
+    ACCOUNTS = 5
+
+
+class Ask(IntEnum):
+    """The running command in the core's own width, int64, shape (ASK_COLUMNS,): the fields of `records.COMMAND`."""
+
+    KIND = 0
+    TIME_NS = 1
+    ACCOUNT = 2
+    INSTRUMENT = 3
+    SIDE = 4
+    ORD_TYPE = 5
+    TIF = 6
+    PRICE_FEN = 7
+    QTY = 8
+    TARGET_ID = 9
+    CONTRA = 10
+    CLIENT_REF = 11
+    AMOUNT_FEN = 12
+    UNTIL_NS = 13
+    GROUP = 14
+    DATE = 15
+    RULE = 16
+    PHASE = 17
+
+
+ASK_COLUMNS = len(Ask)
+
+
+class Order(IntEnum):
+    """One resting order or open proposal, shape (slots, ORDER_COLUMNS). The first eight fill one cache line."""
+
+    LEAVES = 0
+    """Open quantity, t."""
+    NEXT = 1
+    """Slot behind this one in its price level (or in the free list)."""
+    PREV = 2
+    ACCOUNT = 3
+    ID = 4
+    PRICE = 5
+    """Limit price, fen."""
+    FILLED = 6
+    """Quantity already traded, t."""
+    SIDE = 7
+    INSTRUMENT = 8
+    MODE = 9
+    CONTRA = 10
+    """Named counterparty of a proposal, else NONE."""
+    UNTIL_NS = 11
+    CLIENT_REF = 12
+
+
+ORDER_COLUMNS = 16
+
+
+class Instrument(IntEnum):
+    """One instrument's day, shape (instruments, INSTRUMENT_COLUMNS). Prices in fen, quantities in t."""
+
+    LADDER_OFFSET = 0
+    """First level of this instrument in heads and tails, a multiple of 4096."""
+    LADDER_LOW = 1
+    """Price of its first level."""
+    LADDER_SIZE = 2
+    LIMIT_LOW = 3
+    LIMIT_HIGH = 4
+    BLOCK_LOW = 5
+    BLOCK_HIGH = 6
+    PREV_CLOSE = 7
+    """Reference of the day's limits."""
+    DAY_QTY = 8
+    """Accumulators of the closing price: the day's screen trades."""
+    DAY_VALUE = 9
+    UNITS_ISSUED = 10
+    BEST = 11
+    """`BEST + side`: best resting price, 0 when that side is empty."""
+    LIVE = 13
+    """`LIVE + side`: resting orders."""
+
+
+INSTRUMENT_COLUMNS = Instrument.LIVE + Side.SELL + 1
+
+
+class Account(IntEnum):
+    """One account's cash, shape (accounts, ACCOUNT_COLUMNS), fen."""
+
+    OPEN = 0
+    GROUP = 1
+    CASH = 2
+    """Available."""
+    CASH_HELD = 3
+    """Frozen behind buy orders."""
+
+
+ACCOUNT_COLUMNS = len(Account)
+
+
+class Units(IntEnum):
+    """One account's units of one instrument, row = account x instruments + instrument, t."""
+
+    AVAILABLE = 0
+    HELD = 1
+    """Frozen behind sell orders."""
+    LOCKED = 2
+    """Bought today under T+1."""
+    RESTRICTED = 3
+    """Owned but not tradable."""
+
+
+UNITS_COLUMNS = len(Units)
+
+
+@kernel
+def market_of(state: np.ndarray) -> np.ndarray:
+    """The row of scalars, int64, shape (MARKET_COLUMNS,)."""
+    return table(state[Part.MARKET], 1, MARKET_COLUMNS)[0]
+
+
+@kernel
+def ask_of(state: np.ndarray) -> np.ndarray:
+    """The running command, int64, shape (ASK_COLUMNS,)."""
+    return table(state[Part.ASK], 1, ASK_COLUMNS)[0]
+
+
+@kernel
+def orders_of(state: np.ndarray) -> np.ndarray:
+    """The order pool, int64, shape (slots, ORDER_COLUMNS)."""
+    return table(state[Part.ORDERS], state[Part.ORDER_ROWS], ORDER_COLUMNS)
+
+
+@kernel
+def ids_of(state: np.ndarray) -> np.ndarray:
+    """Slot by order id minus ID_BASE, int32; 0 = not an order, FILLED_ID, GONE_ID."""
+    return links(state[Part.IDS], state[Part.ID_COUNT])
+
+
+@kernel
+def heads_of(state: np.ndarray) -> np.ndarray:
+    """First slot of each level, int32, shape (2 x levels,)."""
+    return links(state[Part.HEADS], 2 * state[Part.LEVEL_COUNT])
+
+
+@kernel
+def tails_of(state: np.ndarray) -> np.ndarray:
+    """Last slot of each level, int32, shape (2 x levels,)."""
+    return links(state[Part.TAILS], 2 * state[Part.LEVEL_COUNT])
+
+
+@kernel
+def words_of(state: np.ndarray) -> np.ndarray:
+    """Bitmap of levels that hold orders, uint64, shape (2 x levels / 64,)."""
+    return words(state[Part.WORDS], state[Part.LEVEL_COUNT] // 32)
+
+
+@kernel
+def summary_of(state: np.ndarray) -> np.ndarray:
+    """Bitmap of non-zero words, uint64, shape (2 x levels / 4096,)."""
+    return words(state[Part.SUMMARY], state[Part.LEVEL_COUNT] // 2048)
+
+
+@kernel
+def instruments_of(state: np.ndarray) -> np.ndarray:
+    """Instrument days, int64, shape (instruments, INSTRUMENT_COLUMNS)."""
+    return table(state[Part.INSTRUMENTS], state[Part.INSTRUMENT_COUNT], INSTRUMENT_COLUMNS)
+
+
+@kernel
+def rules_of(state: np.ndarray) -> np.ndarray:
+    """Rules in force by instrument, int64, shape (instruments, RULE_COLUMNS)."""
+    return table(state[Part.RULES], state[Part.INSTRUMENT_COUNT], RULE_COLUMNS)
+
+
+@kernel
+def rule_rows_of(state: np.ndarray) -> np.ndarray:
+    """All dated rules, int64, shape (rows, RULE_COLUMNS + 1): the last column is the instrument."""
+    return table(state[Part.RULE_ROWS], state[Part.RULE_ROW_COUNT], RULE_COLUMNS + 1)
+
+
+@kernel
+def accounts_of(state: np.ndarray) -> np.ndarray:
+    """Cash by account, int64, shape (accounts, ACCOUNT_COLUMNS)."""
+    return table(state[Part.ACCOUNTS], state[Part.ACCOUNT_COUNT], ACCOUNT_COLUMNS)
+
+
+@kernel
+def units_of(state: np.ndarray) -> np.ndarray:
+    """Units, int64, shape (accounts x instruments, UNITS_COLUMNS)."""
+    return table(
+        state[Part.UNITS], state[Part.ACCOUNT_COUNT] * state[Part.INSTRUMENT_COUNT], UNITS_COLUMNS
+    )

@@ -1,0 +1,262 @@
+"""The exchange that trades: owns the arrays, hands batches to the compiled core, makes room when it asks for some.
+
+    exchange = Exchange(load_market("cn-cea"))
+    events = exchange.submit(commands)
+
+It keeps no rule of its own. `engine/reference.py` offers the same three methods and must give the same events.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from engine.codes import NONE, RULE_COLUMNS, Rule, Side, TradingMode
+from engine.core import state as layout
+from engine.core.accounts import EXCHANGE_ACCOUNT, GOVERNMENT_ACCOUNT
+from engine.core.apply import apply_batch
+from engine.core.day import open_venue
+from engine.core.state import Account, Instrument, Market, Order, Part, Stop, Units
+from engine.jit import collector_paused
+from engine.records import COMMAND, EVENT
+from engine.rules.compiler import CompiledRules
+
+_LEVELS_STEP = 4096
+"""Levels of a ladder come in multiples of this: one summary word of the bitmap."""
+
+
+class Exchange:
+    """One venue under one rulebook.
+
+    Parameters
+    ----------
+    rules : CompiledRules
+        From `engine.rules.compiler.compile_rulebook`.
+    accounts, orders, ids, events : int
+        First sizes of the tables; all grow by doubling, so they matter for tests and memory only.
+    """
+
+    def __init__(
+        self, rules: CompiledRules, *, accounts: int = 1024, orders: int = 1024, ids: int = 4096, events: int = 4096
+    ) -> None:
+        count = len(rules.symbols)
+        self.symbols = rules.symbols
+        self._market = np.zeros((1, layout.MARKET_COLUMNS), np.int64)
+        self._ask = np.zeros((1, layout.ASK_COLUMNS), np.int64)
+        self._orders = np.zeros((orders, layout.ORDER_COLUMNS), np.int64)
+        self._ids = np.zeros(ids, np.int32)
+        self._instruments = np.zeros((count, layout.INSTRUMENT_COLUMNS), np.int64)
+        self._rules = np.zeros((count, RULE_COLUMNS), np.int64)
+        self._rule_rows = np.ascontiguousarray(rules.rows, np.int64)
+        self._accounts = np.zeros((accounts, layout.ACCOUNT_COLUMNS), np.int64)
+        self._units = np.zeros((accounts * count, layout.UNITS_COLUMNS), np.int64)
+        self._events = np.zeros(max(events, 2 * count + 1), EVENT)
+        self._instruments[:, Instrument.LADDER_SIZE] = _LEVELS_STEP
+        self._allocate_ladders()
+        self._market[0, Market.INITIAL_PHASE] = rules.initial_phase
+        self._accounts[[EXCHANGE_ACCOUNT, GOVERNMENT_ACCOUNT], Account.OPEN] = 1
+        self._accounts[:, Account.GROUP] = -1
+        self._state = np.zeros(layout.PARTS, np.int64)
+        self._describe()
+        with collector_paused():
+            open_venue(self._state)
+            apply_batch(self._state, np.zeros(0, COMMAND), 0, self._events)
+
+    def submit(self, commands: np.ndarray) -> np.ndarray:
+        """Apply COMMAND rows, shape (n,), in order; returns their EVENT rows, shape (m,), a fresh array."""
+        if commands.dtype != COMMAND:
+            message = f"commands must be rows of records.COMMAND, got {commands.dtype}"
+            raise TypeError(message)
+        commands = np.ascontiguousarray(commands)
+        market = self._market[0]
+        parts = []
+        done = 0
+        while True:
+            done = int(apply_batch(self._state, commands, done, self._events))
+            written = int(market[Market.EVENT_COUNT])
+            if written:
+                parts.append(self._events[:written].copy())
+            if market[Market.STOP] == Stop.DONE:
+                break
+            self._make_room(Stop(int(market[Market.STOP])), int(market[Market.WANTED]), written)
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate(parts) if parts else np.zeros(0, EVENT)
+
+    def canonical_state(self) -> Iterator[tuple[int, ...]]:
+        """The state as rows of integers, independent of how it is stored (see `ReferenceExchange`)."""
+        market = self._market[0]
+        yield tuple(int(market[c]) for c in (Market.COMMAND_SEQ, Market.EVENT_SEQ, Market.PHASE, Market.DATE,
+                                             Market.CASH_IN_FEN))  # fmt: skip
+        days = (Instrument.PREV_CLOSE, Instrument.LIMIT_LOW, Instrument.LIMIT_HIGH, Instrument.BLOCK_LOW,
+                Instrument.BLOCK_HIGH, Instrument.DAY_QTY, Instrument.DAY_VALUE, Instrument.UNITS_ISSUED)  # fmt: skip
+        for row in self._instruments:
+            yield tuple(int(row[column]) for column in days)
+        count = len(self.symbols)
+        for account in np.flatnonzero(self._accounts[:, Account.OPEN]):
+            cash = self._accounts[account]
+            units = self._units[account * count : (account + 1) * count].ravel().tolist()
+            yield (
+                int(account),
+                int(cash[Account.GROUP]),
+                int(cash[Account.CASH]),
+                int(cash[Account.CASH_HELD]),
+                *units,
+            )
+        shown = (Order.ID, Order.ACCOUNT, Order.PRICE, Order.LEAVES, Order.FILLED, Order.CONTRA, Order.UNTIL_NS)
+        for instrument, side, mode, slots in self._queues():
+            for slot in slots:
+                yield (instrument, side, mode, *(int(self._orders[slot, column]) for column in shown))
+
+    def balances(self) -> tuple[np.ndarray, np.ndarray]:
+        """Copies of cash (accounts, ACCOUNT_COLUMNS) and units (accounts, instruments, UNITS_COLUMNS)."""
+        return self._accounts.copy(), self._units.reshape(-1, len(self.symbols), layout.UNITS_COLUMNS).copy()
+
+    def check(self) -> None:
+        """Assert every invariant: conservation, no negative balance, queues, bitmaps and counts agree."""
+        accounts, units = self.balances()
+        market = self._market[0]
+        cash = accounts[:, [Account.CASH, Account.CASH_HELD]]
+        assert (cash >= 0).all(), "a cash balance is negative"
+        assert (units >= 0).all(), "a unit balance is negative"
+        assert cash.sum() == market[Market.CASH_IN_FEN], "cash was lost or created"
+        issued = self._instruments[:, Instrument.UNITS_ISSUED]
+        assert (units.sum(axis=(0, 2)) == issued).all(), "units were lost or created"
+        held_cash = np.zeros(len(accounts), np.int64)
+        held_units = np.zeros(units.shape[:2], np.int64)
+        living = 0
+        for instrument, side, mode, slots in self._queues():
+            living += len(slots)
+            for slot in slots:
+                order = self._orders[slot]
+                assert order[Order.LEAVES] > 0, "an order without quantity is alive"
+                assert self._ids[order[Order.ID] - market[Market.ID_BASE]] == slot, "id index"
+                if mode != TradingMode.BLOCK:
+                    funded = self._rules[instrument, Rule.FUNDED]
+                    if side == Side.BUY:
+                        held_cash[order[Order.ACCOUNT]] += funded * order[Order.PRICE] * order[Order.LEAVES]
+                    else:
+                        held_units[order[Order.ACCOUNT], instrument] += funded * order[Order.LEAVES]
+        assert living == market[Market.LIVE], "count of living orders"
+        assert (held_cash == accounts[:, Account.CASH_HELD]).all(), "cash held differs from resting orders"
+        assert (held_units == units[:, :, Units.HELD]).all(), "units held differ from resting orders"
+        self._check_queues()
+
+    def _check_queues(self) -> None:
+        """Assert that bitmaps, best prices and side counts follow from the queues."""
+        total = int(self._state[Part.LEVEL_COUNT])
+        occupied = np.flatnonzero(self._heads)
+        bits = np.unpackbits(self._words.view(np.uint8), bitorder="little")
+        assert (np.flatnonzero(bits) == occupied).all(), "bitmap differs from queues"
+        words = np.unpackbits(self._summary.view(np.uint8), bitorder="little")
+        assert (np.flatnonzero(words) == np.flatnonzero(self._words)).all(), "summary differs from bitmap"
+        for row in self._instruments:
+            start, size, low = (
+                row[Instrument.LADDER_OFFSET],
+                row[Instrument.LADDER_SIZE],
+                row[Instrument.LADDER_LOW],
+            )
+            bids = occupied[(occupied >= start) & (occupied < start + size)] - start
+            asks = occupied[(occupied >= start + total) & (occupied < start + total + size)] - start - total
+            assert row[Instrument.BEST + Side.BUY] == (bids[-1] + low if len(bids) else 0), "best bid"
+            assert row[Instrument.BEST + Side.SELL] == (asks[0] + low if len(asks) else 0), "best ask"
+
+    def _queues(self) -> Iterator[tuple[int, int, int, list[int]]]:
+        """Living orders as (instrument, side, mode, slots in priority); proposals last, by id."""
+        ids = self._ids[self._ids > 0]
+        block = [int(s) for s in ids if self._orders[s, Order.MODE] == TradingMode.BLOCK]
+        for instrument, row in enumerate(self._instruments):
+            start, size = int(row[Instrument.LADDER_OFFSET]), int(row[Instrument.LADDER_SIZE])
+            for side in (Side.BUY, Side.SELL):
+                base = start + (int(self._state[Part.LEVEL_COUNT]) if side == Side.SELL else 0)
+                levels = np.flatnonzero(self._heads[base : base + size]) + base
+                slots = []
+                for level in levels[::-1] if side == Side.BUY else levels:
+                    slot = int(self._heads[level])
+                    while slot:
+                        slots.append(slot)
+                        slot = int(self._orders[slot, Order.NEXT])
+                yield instrument, int(side), int(self._rules[instrument, Rule.MODE]), slots
+            for side in (Side.BUY, Side.SELL):
+                yield instrument, int(side), int(TradingMode.BLOCK), [
+                    s for s in block
+                    if self._orders[s, Order.INSTRUMENT] == instrument and self._orders[s, Order.SIDE] == side
+                ]  # fmt: skip
+
+    def _make_room(self, stop: Stop, wanted: int, written: int) -> None:
+        """Grow what the core has run out of. `written` events have been taken out of the buffer."""
+        if stop == Stop.EVENTS:
+            if written == 0 or wanted > len(self._events):
+                self._events = np.zeros(max(2 * len(self._events), wanted), EVENT)
+            return
+        if stop == Stop.ORDERS:
+            self._orders = _grown(self._orders, wanted)
+        elif stop == Stop.IDS:
+            self._ids = _grown(self._ids, wanted)
+        elif stop == Stop.ACCOUNTS:
+            before = len(self._accounts)
+            self._accounts = _grown(self._accounts, wanted)
+            self._accounts[before:, Account.GROUP] = NONE
+            self._units = _grown(self._units, len(self._accounts) * len(self.symbols))
+        else:
+            self._extend_ladder(int(self._market[0, Market.WANTED_INSTRUMENT]), wanted)
+        self._describe()
+
+    def _allocate_ladders(self) -> None:
+        """Fresh, empty and (being zero) unbacked ladders for the sizes in the instrument table."""
+        sizes = self._instruments[:, Instrument.LADDER_SIZE]
+        self._instruments[:, Instrument.LADDER_OFFSET] = np.cumsum(sizes) - sizes
+        levels = int(sizes.sum())
+        self._heads = np.zeros(2 * levels, np.int32)
+        self._tails = np.zeros(2 * levels, np.int32)
+        self._words = np.zeros(2 * levels // 64, np.uint64)
+        self._summary = np.zeros(2 * levels // _LEVELS_STEP, np.uint64)
+
+    def _extend_ladder(self, instrument: int, price_fen: int) -> None:
+        """Make one instrument's ladder reach `price_fen`, keeping every queue."""
+        old = self._instruments.copy()
+        levels = len(self._heads) // 2
+        heads, tails = self._heads.reshape(2, levels), self._tails.reshape(2, levels)
+        row = self._instruments[instrument]
+        start, size = int(row[Instrument.LADDER_OFFSET]), int(row[Instrument.LADDER_SIZE])
+        used = np.flatnonzero(heads[:, start : start + size].any(axis=0)) + int(row[Instrument.LADDER_LOW])
+        low, high = int(min([price_fen, *used[:1]])), int(max([price_fen, *used[-1:]]))
+        span = max(size, 2 * (high - low + 1))
+        size = -(-span // _LEVELS_STEP) * _LEVELS_STEP
+        row[Instrument.LADDER_LOW] = max(1, (low + high - size) // 2)
+        row[Instrument.LADDER_SIZE] = size
+        self._allocate_ladders()
+        new_heads, new_tails = self._heads.reshape(2, -1), self._tails.reshape(2, -1)
+        for before, after in zip(old, self._instruments, strict=True):
+            begin, count = before[Instrument.LADDER_OFFSET], before[Instrument.LADDER_SIZE]
+            shift = after[Instrument.LADDER_OFFSET] - begin + before[Instrument.LADDER_LOW] - after[Instrument.LADDER_LOW]
+            occupied = np.flatnonzero(heads[:, begin : begin + count].any(axis=0)) + begin
+            new_heads[:, occupied + shift] = heads[:, occupied]
+            new_tails[:, occupied + shift] = tails[:, occupied]
+        for bits, positions in ((self._words, np.flatnonzero(self._heads)), (self._summary, None)):
+            found = np.flatnonzero(self._words) if positions is None else positions
+            np.bitwise_or.at(bits, found >> 6, np.uint64(1) << (found & 63).astype(np.uint64))
+
+    def _describe(self) -> None:
+        """Write the descriptor: where every table lies and how long it is."""
+        state = self._state
+        tables = {
+            Part.MARKET: self._market, Part.ORDERS: self._orders, Part.IDS: self._ids, Part.HEADS: self._heads,
+            Part.TAILS: self._tails, Part.WORDS: self._words, Part.SUMMARY: self._summary,
+            Part.INSTRUMENTS: self._instruments, Part.RULES: self._rules, Part.RULE_ROWS: self._rule_rows,
+            Part.ACCOUNTS: self._accounts, Part.UNITS: self._units, Part.ASK: self._ask,
+        }  # fmt: skip
+        for part, array in tables.items():
+            state[part] = array.ctypes.data
+        state[Part.ORDER_ROWS] = len(self._orders)
+        state[Part.ID_COUNT] = len(self._ids)
+        state[Part.LEVEL_COUNT] = len(self._heads) // 2
+        state[Part.INSTRUMENT_COUNT] = len(self.symbols)
+        state[Part.RULE_ROW_COUNT] = len(self._rule_rows)
+        state[Part.ACCOUNT_COUNT] = len(self._accounts)
+
+
+def _grown(table: np.ndarray, wanted: int) -> np.ndarray:
+    """A copy with room for at least `wanted` rows, twice as long as before; new rows are zero."""
+    grown = np.zeros((max(2 * len(table), wanted), *table.shape[1:]), table.dtype)
+    grown[: len(table)] = table
+    return grown

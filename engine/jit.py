@@ -1,0 +1,169 @@
+"""The only file that imports Numba: how a kernel is compiled, cached, and reached with one integer array.
+
+`@kernel` is the only decorator used on compiled functions, so options are decided once. Compiled code is cached
+in a folder named by a digest of all engine sources and of the compiler's version: Numba itself does not notice
+an edit in a callee. With NUMBA_DISABLE_JIT=1 every kernel is the plain Python function it looks like.
+"""
+
+import ctypes
+import gc
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba as nb
+import numpy as np
+from numba import carray
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _sources_digest() -> str:
+    """Digest of everything that decides what is compiled: engine sources, Python and compiler versions."""
+    digest = hashlib.blake2b(digest_size=8)
+    here = Path(__file__).parent
+    for path in sorted([here / "codes.py", here / "records.py", here / "jit.py", *(here / "core").glob("*.py")]):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    for part in (sys.version, version("numba"), version("numpy")):
+        digest.update(part.encode())
+    return digest.hexdigest()
+
+
+def cache_home() -> Path:
+    """Folder under which compiled code is kept: `$EMEX_CACHE`, else the user's cache folder."""
+    if "EMEX_CACHE" in os.environ:
+        return Path(os.environ["EMEX_CACHE"])
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "emex"
+    return Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "emex"
+
+
+SOURCES_DIGEST = _sources_digest()
+CACHE_FOLDER = cache_home() / f"kernels-{SOURCES_DIGEST}"
+nb.config.CACHE_DIR = os.environ.get("NUMBA_CACHE_DIR") or str(CACHE_FOLDER)
+
+JIT_ENABLED: bool = not nb.config.DISABLE_JIT
+
+
+def _one_version(dispatcher: Any) -> Any:
+    """Make every integer argument an int64, so that a constant or an enum member does not compile another version.
+
+    Numba compiles a function anew for each combination of argument types, and an integer literal is a type of its
+    own; left alone, the core compiles half as many kernels again. `tests/unit/test_jit.py` counts the versions.
+    """
+    if not JIT_ENABLED:
+        return dispatcher
+    resolve = dispatcher.get_call_template
+
+    def widened(arguments: Any, keywords: Any) -> Any:
+        wide = tuple(
+            types.int64 if isinstance(t, (types.Integer, types.IntegerLiteral, types.IntEnumMember))
+            else types.boolean if isinstance(t, (types.Boolean, types.BooleanLiteral)) else t
+            for t in arguments
+        )  # fmt: skip
+        return resolve(wide, keywords)
+
+    dispatcher.get_call_template = widened
+    return dispatcher
+
+
+def kernel(function: F) -> F:
+    """Compile `function` for use inside other kernels: no wrapper to call it from Python is built.
+
+    No Python objects, floor division, wrapping integers. Machine code lands inside the entry that calls it.
+    """
+    options: dict[str, Any] = {"error_model": "numpy", "nogil": True}
+    return _one_version(nb.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function))
+
+
+def entry(function: F) -> F:
+    """Compile `function` as one of the few doors from Python into the core; cached on disk with all it calls."""
+    return cast("F", nb.njit(cache=True, error_model="numpy", nogil=True, no_cfunc_wrapper=True)(function))
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Without garbage collection while kernels compile: a fifth of the time, for some memory."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+if JIT_ENABLED:
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def _pointer(_typing: Any, address: Any) -> Any:
+        """Integer address -> pointer, for `carray`."""
+
+        def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+            return builder.inttoptr(args[0], cgutils.voidptr_t)
+
+        return types.voidptr(types.int64), codegen
+
+    @kernel
+    def table(address: int, rows: int, columns: int) -> np.ndarray:
+        """View of the int64 table of `rows` x `columns` that starts at `address`."""
+        return carray(_pointer(address), (rows, columns), np.int64)  # type: ignore[no-any-return]
+
+    @kernel
+    def links(address: int, count: int) -> np.ndarray:
+        """View of the `count` int32 numbers that start at `address`."""
+        return carray(_pointer(address), count, np.int32)  # type: ignore[no-any-return]
+
+    @kernel
+    def words(address: int, count: int) -> np.ndarray:
+        """View of the `count` uint64 words that start at `address`."""
+        return carray(_pointer(address), count, np.uint64)  # type: ignore[no-any-return]
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def trailing_zeros(_typing: Any, word: Any) -> Any:
+        """Number of zero bits below the lowest set bit of a non-zero uint64."""
+
+        def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+            return builder.cttz(args[0], cgutils.true_bit)
+
+        return types.int64(types.uint64), codegen
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def leading_zeros(_typing: Any, word: Any) -> Any:
+        """Number of zero bits above the highest set bit of a non-zero uint64."""
+
+        def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+            return builder.ctlz(args[0], cgutils.true_bit)
+
+        return types.int64(types.uint64), codegen
+
+else:
+
+    def table(address: int, rows: int, columns: int) -> np.ndarray:
+        """View of the int64 table of `rows` x `columns` that starts at `address`."""
+        kind = ctypes.c_int64 * (int(rows) * int(columns))
+        return np.ctypeslib.as_array(kind.from_address(int(address))).reshape(int(rows), int(columns))
+
+    def links(address: int, count: int) -> np.ndarray:
+        """View of the `count` int32 numbers that start at `address`."""
+        return np.ctypeslib.as_array((ctypes.c_int32 * int(count)).from_address(int(address)))
+
+    def words(address: int, count: int) -> np.ndarray:
+        """View of the `count` uint64 words that start at `address`."""
+        return np.ctypeslib.as_array((ctypes.c_uint64 * int(count)).from_address(int(address)))
+
+    def trailing_zeros(word: int) -> int:
+        """Number of zero bits below the lowest set bit of a non-zero uint64."""
+        return (int(word) & -int(word)).bit_length() - 1
+
+    def leading_zeros(word: int) -> int:
+        """Number of zero bits above the highest set bit of a non-zero uint64."""
+        return 64 - int(word).bit_length()

@@ -1,0 +1,359 @@
+"""What a rulebook file may say, and the loader that refuses everything else.
+
+A rulebook is TOML. Each rule is `{ value = …, source = "ID", verified = false?, from = DATE? }`, where ID is a key of
+the file's `[sources]`; a list of such tables is a rule that changed on dates. `FIELDS` is the whole vocabulary: key,
+integer column, how its value is read and what is expected. Errors name file, key, value and expectation.
+
+This file may not know how rules are used; `compiler.py` turns a `Rulebook` into rows of integers.
+"""
+
+import datetime as dt
+import hashlib
+import re
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine import units
+from engine.codes import NONE, CommandKind, OrdType, Phase, Rule, SelfTrade, TimeInForce, TradingMode
+from engine.errors import RulebookError
+
+MARKETS = Path(__file__).parent / "markets"
+
+Parser = Callable[[Any], int]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One rule: where it stands in the file, which column it fills, how it is read."""
+
+    section: str
+    key: str
+    rule: Rule
+    parse: Parser
+    expected: str
+    absent: int | None = None
+    """Column value when the file does not mention it; None = required."""
+
+
+@dataclass(frozen=True)
+class SourcedValue:
+    """One value of a rulebook with where it comes from."""
+
+    key: str
+    """Dotted path in the file."""
+    value: Any
+    """As written."""
+    number: int
+    """As compiled (for tables and lists of sessions: 0)."""
+    source: str
+    """Text of the source."""
+    verified: bool
+    since: dt.date | None
+    """First day in force; None = from the start."""
+
+
+@dataclass(frozen=True)
+class Rulebook:
+    """A validated rulebook, still in the words of its file."""
+
+    name: str
+    title: str
+    title_zh: str
+    currency: str
+    utc_offset_hours: int
+    rules_hash: str
+    """Digest of the file's bytes, 16 hexadecimal digits."""
+    symbols: tuple[str, ...]
+    rules: dict[tuple[int | None, Rule], list[SourcedValue]]
+    """By (instrument or None for all, column); ascending by date."""
+    initial_phase: Phase
+    timetable: tuple[tuple[int, Phase], ...]
+    """(ns after local midnight, phase that begins); empty for a venue that never closes."""
+    weekdays: frozenset[int]
+    """Trading weekdays, Monday = 1."""
+    permits: dict[Phase, int]
+    """Bit mask over `CommandKind` by phase."""
+    values: list[SourcedValue] = field(default_factory=list)
+    """Everything the file says, in its order, for `emex rules`."""
+
+
+def _integer(low: int, high: int) -> Parser:
+    def parse(value: Any) -> int:
+        if type(value) is not int or not low <= value <= high:
+            raise ValueError
+        return value
+
+    return parse
+
+
+def _price(value: Any) -> int:
+    if not isinstance(value, str):
+        raise TypeError
+    fen = units.fen_from_text(value)
+    if not 1 <= fen <= 10**9:
+        raise ValueError
+    return fen
+
+
+def _flag(value: Any) -> int:
+    if not isinstance(value, bool):
+        raise TypeError
+    return int(value)
+
+
+def _member(enum: type[OrdType | TimeInForce | TradingMode | SelfTrade | Phase | CommandKind], value: Any) -> int:
+    names = {member.name.lower(): member for member in enum}
+    return int(names[value])
+
+
+def _one_of(enum: type[TradingMode | SelfTrade], *allowed: str) -> Parser:
+    def parse(value: Any) -> int:
+        if value not in allowed:
+            raise ValueError
+        return _member(enum, value)
+
+    return parse
+
+
+def _mask(enum: type[OrdType | TimeInForce | CommandKind]) -> Parser:
+    def parse(value: Any) -> int:
+        if not isinstance(value, list) or not value:
+            raise ValueError
+        mask = 0
+        for name in value:
+            mask |= 1 << _member(enum, name)
+        return mask
+
+    return parse
+
+
+_BAND = _integer(0, units.BASIS - 1)
+_BAND_WORDS = "a whole number of basis points, 0 to 9999"
+_PRICE_WORDS = 'a price as text with at most two decimals, such as "48.00"'
+_FLAG_WORDS = "true or false"
+
+FIELDS = (
+    Field("instruments", "tradable", Rule.TRADABLE, _flag, _FLAG_WORDS),
+    Field("instruments", "reference_price", Rule.REFERENCE_FEN, _price, _PRICE_WORDS),
+    Field("screen", "mode", Rule.MODE, _one_of(TradingMode, "continuous", "listed"), '"continuous" or "listed"'),
+    Field("screen", "tick", Rule.TICK_FEN, _price, _PRICE_WORDS),
+    Field("screen", "lot_t", Rule.LOT_T, _integer(1, 10**6), "tonnes, 1 to 1000000"),
+    Field("screen", "max_qty_t", Rule.SCREEN_MAX_QTY_T, _integer(1, 10**9), "tonnes, 1 to 1000000000"),
+    Field("screen", "price_low", Rule.PRICE_LOW_FEN, _price, _PRICE_WORDS),
+    Field("screen", "price_high", Rule.PRICE_HIGH_FEN, _price, _PRICE_WORDS),
+    Field("screen", "band_down_bp", Rule.BAND_DOWN_BP, _BAND, _BAND_WORDS, NONE),
+    Field("screen", "band_up_bp", Rule.BAND_UP_BP, _BAND, _BAND_WORDS, NONE),
+    Field("screen", "click_levels", Rule.CLICK_LEVELS, _integer(1, 1000), "price levels, 1 to 1000", 0),
+    Field("screen", "order_types", Rule.ORD_TYPES, _mask(OrdType), 'a list of "limit", "market"'),
+    Field("screen", "times_in_force", Rule.TIMES_IN_FORCE, _mask(TimeInForce), 'a list of "day", "ioc", "fok"'),
+    Field(
+        "screen",
+        "self_trade",
+        Rule.SELF_TRADE,
+        _one_of(SelfTrade, "allow", "reject_taker", "cancel_maker"),
+        '"allow", "reject_taker" or "cancel_maker"',
+    ),
+    Field("block", "min_qty_t", Rule.BLOCK_MIN_QTY_T, _integer(1, 10**9), "tonnes, 1 to 1000000000", NONE),
+    Field("block", "band_bp", Rule.BLOCK_BAND_BP, _BAND, _BAND_WORDS, NONE),
+    Field("settlement", "funded", Rule.FUNDED, _flag, _FLAG_WORDS),
+    Field("settlement", "units_t_plus", Rule.UNITS_T_PLUS, _integer(0, 1), "days, 0 or 1"),
+)
+
+_SECTIONS = ("market", "sources", "instruments", "screen", "block", "settlement", "sessions")
+_VALUE_KEYS = {"value", "source", "verified", "from"}
+
+
+class _Reader:
+    """Walks one parsed file and collects values; every complaint goes through `fail`."""
+
+    def __init__(self, path: Path, data: dict[str, Any]) -> None:
+        self.path = path
+        self.sources: dict[str, str] = data.get("sources", {})
+        self.values: list[SourcedValue] = []
+
+    def fail(self, key: str, value: object, expected: str) -> RulebookError:
+        return RulebookError(f"{self.path.name}: {key}: got {value!r}, expected {expected}")
+
+    def only(self, key: str, table: Any, allowed: set[str]) -> dict[str, Any]:
+        """`table` if it is a table with known keys only."""
+        if not isinstance(table, dict):
+            raise self.fail(key, table, "a table")
+        for name, value in table.items():
+            if name not in allowed:
+                raise self.fail(f"{key}.{name}" if key else name, value, f"one of {', '.join(sorted(allowed))}")
+        return table
+
+    def text(self, key: str, table: dict[str, Any], name: str) -> str:
+        value = table.get(name)
+        if not isinstance(value, str) or not value:
+            raise self.fail(f"{key}.{name}", value, "a text")
+        return value
+
+    def sourced(self, key: str, entry: Any, parse: Parser, expected: str) -> list[SourcedValue]:
+        """One rule, or its changes by date, each with a known source."""
+        found = []
+        for item in entry if isinstance(entry, list) else [entry]:
+            table = self.only(key, item, _VALUE_KEYS)
+            if "value" not in table:
+                raise self.fail(key, item, "a table with value and source")
+            source = table.get("source")
+            if source not in self.sources:
+                raise self.fail(f"{key}.source", source, "an id that [sources] explains")
+            since = table.get("from")
+            if since is not None and type(since) is not dt.date:
+                raise self.fail(f"{key}.from", since, "a date")
+            verified = table.get("verified", True)
+            if not isinstance(verified, bool):
+                raise self.fail(f"{key}.verified", verified, _FLAG_WORDS)
+            try:
+                number = parse(table["value"])
+            except (ValueError, TypeError, KeyError):
+                raise self.fail(key, table["value"], expected) from None
+            text = self.sources[source]
+            found.append(SourcedValue(key, table["value"], number, text, verified, since))
+        if [v.since or dt.date.min for v in found] != sorted({v.since or dt.date.min for v in found}):
+            raise self.fail(key, [str(v.since) for v in found], "different dates in ascending order")
+        self.values += found
+        return found
+
+
+def _time_ns(text: Any) -> int:
+    if not isinstance(text, str) or not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+        raise ValueError
+    hours, minutes = text.split(":")
+    return (int(hours) * 60 + int(minutes)) * 60 * 10**9
+
+
+def _timetable(value: Any) -> tuple[tuple[int, Phase], ...]:
+    rows = tuple((_time_ns(time), Phase(_member(Phase, phase))) for time, phase in value)
+    if not rows or list(rows) != sorted(set(rows)):
+        raise ValueError
+    return rows
+
+
+def _weekdays(value: Any) -> frozenset[int]:
+    days = frozenset(value)
+    if not days or not all(type(day) is int and 1 <= day <= 7 for day in days):
+        raise ValueError
+    return days
+
+
+def _zero(parse: Callable[[Any], object]) -> Parser:
+    """A parser of something that is not one number, used for its complaints."""
+
+    def parse_to_zero(value: Any) -> int:
+        parse(value)
+        return 0
+
+    return parse_to_zero
+
+
+def _read_sessions(
+    reader: _Reader, data: dict[str, Any]
+) -> tuple[Phase, tuple[tuple[int, Phase], ...], frozenset[int], dict[Phase, int]]:
+    sessions = reader.only("sessions", data.get("sessions"), {"initial", "timetable", "weekdays", "permits"})
+    phases = ", ".join(f'"{phase.name.lower()}"' for phase in Phase)
+    initial = reader.sourced("sessions.initial", sessions.get("initial"), lambda v: _member(Phase, v), phases)
+    timetable: tuple[tuple[int, Phase], ...] = ()
+    if "timetable" in sessions:
+        words = f'ascending ["HH:MM", phase] pairs with phase one of {phases}'
+        entry = reader.sourced("sessions.timetable", sessions["timetable"], _zero(_timetable), words)
+        timetable = _timetable(entry[-1].value)
+    weekdays = frozenset(range(1, 8))
+    if "weekdays" in sessions:
+        entry = reader.sourced("sessions.weekdays", sessions["weekdays"], _zero(_weekdays), "weekdays 1 to 7")
+        weekdays = _weekdays(entry[-1].value)
+    permits = {phase: 0 for phase in Phase}
+    names = {phase.name.lower() for phase in Phase}
+    kinds = ", ".join(kind.name.lower() for kind in CommandKind)
+    for name, entry in reader.only("sessions.permits", sessions.get("permits"), names).items():
+        value = reader.sourced(f"sessions.permits.{name}", entry, _mask(CommandKind), f"a list of {kinds}")
+        permits[Phase(_member(Phase, name))] = value[-1].number
+    return Phase(initial[-1].number), timetable, weekdays, permits
+
+
+def _read_fields(
+    reader: _Reader, section: str, key: str, table: dict[str, Any], extra: set[str]
+) -> dict[Rule, list[SourcedValue]]:
+    fields = [f for f in FIELDS if f.section == section]
+    reader.only(key, table, {f.key for f in fields} | extra)
+    found = {}
+    for spec in fields:
+        path = f"{key}.{spec.key}"
+        if spec.key in table:
+            found[spec.rule] = reader.sourced(path, table[spec.key], spec.parse, spec.expected)
+        elif spec.absent is None:
+            raise reader.fail(path, None, f"{spec.expected} (the rule is missing)")
+    return found
+
+
+def read_rulebook(path: Path) -> Rulebook:
+    """Load and validate one file. Raises `RulebookError` naming file, key, value and expectation."""
+    try:
+        raw = path.read_bytes()
+        data = tomllib.loads(raw.decode())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        message = f"{path.name}: cannot be read as TOML: {error}"
+        raise RulebookError(message) from None
+    reader = _Reader(path, data)
+    reader.only("", data, set(_SECTIONS))
+    for name, text in reader.only("sources", data.get("sources"), set(reader.sources)).items():
+        if not isinstance(text, str) or not text:
+            raise reader.fail(f"sources.{name}", text, "the text of a source")
+    market = reader.only("market", data.get("market"), {"title", "title_zh", "utc_offset_hours", "currency"})
+    offset = market.get("utc_offset_hours")
+    if type(offset) is not int or not -12 <= offset <= 14:
+        raise reader.fail("market.utc_offset_hours", offset, "hours from -12 to 14")
+    rules: dict[tuple[int | None, Rule], list[SourcedValue]] = {}
+    symbols = []
+    instruments = data.get("instruments")
+    if not isinstance(instruments, list) or not instruments:
+        raise reader.fail("instruments", instruments, "at least one [[instruments]]")
+    for number, table in enumerate(instruments):
+        key = f"instruments[{number}]"
+        found = _read_fields(reader, "instruments", key, table, {"symbol", "title"})
+        symbols.append(reader.text(key, table, "symbol"))
+        rules |= {(number, rule): values for rule, values in found.items()}
+    if len(set(symbols)) != len(symbols):
+        raise reader.fail("instruments", symbols, "different symbols")
+    for section in ("screen", "block", "settlement"):
+        table = reader.only(section, data.get(section, {}), {f.key for f in FIELDS if f.section == section})
+        for rule, values in _read_fields(reader, section, section, table, set()).items():
+            rules[None, rule] = values
+    initial, timetable, weekdays, permits = _read_sessions(reader, data)
+    return Rulebook(
+        name=path.stem,
+        title=reader.text("market", market, "title"),
+        title_zh=reader.text("market", market, "title_zh"),
+        currency=reader.text("market", market, "currency"),
+        utc_offset_hours=offset,
+        rules_hash=hashlib.blake2b(raw, digest_size=8).hexdigest(),
+        symbols=tuple(symbols),
+        rules=rules,
+        initial_phase=initial,
+        timetable=timetable,
+        weekdays=weekdays,
+        permits=permits,
+        values=reader.values,
+    )
+
+
+def list_markets() -> list[dict[str, str]]:
+    """Name and title of every rulebook that ships, by name."""
+    books = [read_rulebook(path) for path in sorted(MARKETS.glob("*.toml"))]
+    return [{"name": book.name, "title": book.title, "title_zh": book.title_zh} for book in books]
+
+
+def find_rulebook(name: str) -> Rulebook:
+    """A rulebook by the name of a shipped market, or by the path of a TOML file."""
+    if name.endswith(".toml"):
+        return read_rulebook(Path(name))
+    path = MARKETS / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in MARKETS.glob("*.toml")))
+        message = f"no rulebook named {name!r}; there are: {known} (or give the path of a .toml file)"
+        raise RulebookError(message)
+    return read_rulebook(path)
