@@ -1,0 +1,1 @@
+"""The fast engine equals the readable one."""
