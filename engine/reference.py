@@ -656,7 +656,7 @@ class ReferenceExchange:
         day = self._days[me.instrument]
         book = day.book[opposite(me.side)]
         while me.leaves and book:
-            price = self._prices(day, opposite(me.side))[0]
+            price = book.peekitem(-1 if me.side == Side.SELL else 0)[0]
             if not accepts(me.side, me.price, price):
                 return
             self._take(ask, me, book[price][0])

@@ -1,0 +1,1 @@
+"""Checks against recorded data beside the checkout; skipped with a visible reason where it is absent."""
