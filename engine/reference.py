@@ -160,6 +160,16 @@ class ReferenceExchange:
                     if order.mode == TradingMode.BLOCK and (order.instrument, order.side) == (instrument, side):
                         yield self._row(instrument, order)
 
+    def balances(self) -> tuple[np.ndarray, np.ndarray]:
+        """Cash (accounts, 4) and units (accounts, instruments, 4), columns as in `core.state`, int64."""
+        count = max(self._accounts) + 1
+        cash = np.zeros((count, 4), np.int64)
+        units = np.zeros((count, len(self.symbols), 4), np.int64)
+        for number, account in self._accounts.items():
+            cash[number] = (1, account.group, account.cash, account.cash_held)
+            units[number] = [(h.available, h.held, h.locked, h.restricted) for h in account.holdings]
+        return cash, units
+
     def check(self) -> None:
         """Assert conservation and that no balance is negative."""
         accounts = self._accounts.values()

@@ -1,0 +1,1 @@
+"""What the public sees, derived from events alone: never by looking into the book."""

@@ -1,0 +1,26 @@
+"""The office path: a trade needs an internal approval whose time differs between firms and shortens under pressure."""
+
+import numpy as np
+
+from sim.information import Today
+from sim.parameters import Parameters
+from sim.population import Population
+
+
+def urgency(days_left: np.ndarray | int, p: Parameters) -> np.ndarray:
+    """1 on the date itself, falling with calendar days left, float."""
+    return 1 / (1 + np.asarray(days_left) / p.urgency_days)
+
+
+def buyer_step(people: Population, p: Parameters, today: Today, known: np.ndarray) -> np.ndarray:
+    """Progress of one trading day towards approval of a purchase, float, shape (firms,); 1 in all is needed.
+
+    Pressure works on firms that know their need; before the true-up the clock runs without it.
+    """
+    pressure = np.where(known, p.approval_pressure * urgency(today.days_to_binding(people), p), 0)
+    return (1 + pressure) / people.approval_days
+
+
+def seller_step(people: Population, p: Parameters, known: np.ndarray) -> np.ndarray:
+    """Progress of one trading day towards approval of a sale, float, shape (firms,)."""
+    return np.where(known, p.seller_speed, p.seller_speed_before) / people.approval_days

@@ -1,0 +1,17 @@
+"""Small clicks that have nothing to do with need: firms that test their access, on either side."""
+
+import numpy as np
+
+from sim.parameters import Parameters
+
+Click = tuple[int, int, int]
+"""(firm, side, tonnes)."""
+
+
+def day_clicks(p: Parameters, firms: np.ndarray, rng: np.random.Generator, max_t: int) -> list[Click]:
+    """Today's clicks: a Poisson number, lognormal sizes; `firms` are those that may trade."""
+    count = int(rng.poisson(p.noise_clicks))
+    sizes = np.clip(np.round(p.noise_median_t * np.exp(p.noise_sigma * rng.standard_normal(count))), 1, max_t)
+    who = rng.choice(firms, count)
+    sides = rng.integers(1, 3, count)
+    return [(int(f), int(s), int(q)) for f, s, q in zip(who, sides, sizes, strict=True)]

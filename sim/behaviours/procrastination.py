@@ -1,0 +1,16 @@
+"""Putting it off: a firm begins when the nearest date that binds it is closer than its own threshold.
+
+Hyperbolic discounting, V / (1 + k days) > cost, gives a threshold in days; thresholds differ widely between firms.
+Haste follows the milestone, where one is announced that binds the firm; else the legal deadline.
+"""
+
+import numpy as np
+
+from sim.information import Today
+from sim.population import Population
+
+
+def begins(people: Population, today: Today) -> np.ndarray:
+    """Whether each firm's threshold is reached today, bool, shape (firms,)."""
+    reached: np.ndarray = today.days_to_binding(people) < people.procrastination_days
+    return reached
