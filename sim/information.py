@@ -28,6 +28,8 @@ class Today:
     low_fen: int
     """Lower price limit of the day."""
     high_fen: int
+    reference_fen: float
+    """Mean of the last weeks' closes."""
     days_to_deadline: int
     """Calendar days, NEVER when no deadline is known."""
     days_to_milestone: int
@@ -46,15 +48,18 @@ def _days_to(announced: Announced | None, day: np.datetime64) -> int:
     return int((announced.date - day).astype(int))
 
 
-def look(plan: SeasonPlan, day: np.datetime64, index: int, close_fen: int, low_fen: int, high_fen: int) -> Today:
-    """Public information on `day`."""
+def look(
+    plan: SeasonPlan, day: np.datetime64, index: int, closes_fen: list[int], memory: int, limits_fen: tuple[int, int]
+) -> Today:
+    """Public information on `day`; `closes_fen`: all closes so far, the reference price first; `memory` in days."""
     milestone = _days_to(plan.milestone, day)
     return Today(
         day=day,
         index=index,
-        close_fen=close_fen,
-        low_fen=low_fen,
-        high_fen=high_fen,
+        close_fen=closes_fen[-1],
+        low_fen=limits_fen[0],
+        high_fen=limits_fen[1],
+        reference_fen=float(np.mean(closes_fen[-memory:])),
         days_to_deadline=_days_to(plan.deadline, day),
         days_to_milestone=milestone,
         milestone_share=plan.milestone.share if plan.milestone and milestone < NEVER else 0.0,

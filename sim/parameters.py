@@ -48,16 +48,18 @@ class Parameters:
     hoard_premium: float
     deadline_willingness: float
     quote_scatter: float
+    price_memory_days: int
     concession: float
     concession_probability: float
     listing_attention: float
     listing_size_share: float
+    large_listing_share: float
+    withholding: float
     buying_attention: float
     search_base: float
     search_pressure: float
     search_candidates: int
     search_patience: int
-    block_split: float
     noise_clicks: float
     noise_median_t: float
     noise_sigma: float

@@ -34,10 +34,9 @@ class Announced:
     share: float = 1.0
     """Share of firms that it binds."""
 
-    def moved(self, days: int) -> "Announced":
-        """The same announcement, `days` calendar days later."""
-        shift = np.timedelta64(days, "D")
-        return replace(self, date=self.date + shift, known_from=self.known_from + shift)
+    def moved(self, known_days: int, days: int) -> "Announced":
+        """The same announcement, made `known_days` later and about a date `days` later (calendar days)."""
+        return replace(self, date=self.date + days, known_from=self.known_from + known_days)
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,9 @@ class SeasonPlan:
     title_zh: str
     market: str
     records: str
-    days: np.ndarray
-    """Trading days, datetime64[D], ascending."""
+    first_day: np.datetime64
+    last_day: np.datetime64
+    holidays: tuple[np.datetime64, ...]
     deadline: Announced | None
     milestone: Announced | None
     true_up: Announced
@@ -63,6 +63,32 @@ class SeasonPlan:
     fine_fen: int
     deduction_multiple: float
 
+    @property
+    def days(self) -> np.ndarray:
+        """Trading days, datetime64[D], ascending: weekdays that are no holidays."""
+        days = np.arange(self.first_day, self.last_day + 1)
+        return days[np.is_busday(days, holidays=list(self.holidays))]
+
+    def moved(self, days: int, *, true_up: bool) -> "SeasonPlan":
+        """The season with deadline and milestone (and the true-up notice) `days` calendar days later or earlier.
+
+        The season ends with the legal deadline, as it does without a move.
+        """
+        if self.deadline is None or self.milestone is None:
+            message = f"{self.name}: a season without deadline and milestone cannot be moved"
+            raise ScenarioError(message)
+        return replace(
+            self,
+            deadline=replace(self.deadline, date=self.deadline.date + days),
+            milestone=self.milestone.moved(days if true_up else 0, days),
+            true_up=self.true_up.moved(days, days) if true_up else self.true_up,
+            last_day=self.last_day + days,
+        )
+
+    def without_deadline(self) -> "SeasonPlan":
+        """The season in which nobody has to comply by any date."""
+        return replace(self, deadline=None, milestone=None)
+
     def announcements(self) -> list[dict[str, str]]:
         """Announced dates for charts: date, known_from, title, title_zh, source."""
         found = [a for a in (self.true_up, self.milestone, self.deadline) if a is not None]
@@ -70,12 +96,6 @@ class SeasonPlan:
             {"date": str(a.date), "known_from": str(a.known_from), "title": a.title, "title_zh": a.title_zh,
              "source": a.source} for a in found
         ]  # fmt: skip
-
-
-def trading_days(first: dt.date, last: dt.date, holidays: list[dt.date]) -> np.ndarray:
-    """Weekdays from `first` to `last` without `holidays`, datetime64[D], shape (days,)."""
-    days = np.arange(np.datetime64(first), np.datetime64(last) + 1)
-    return days[np.is_busday(days, holidays=[np.datetime64(day) for day in holidays])]
 
 
 def _fail(path: Path, key: str, value: object, expected: str) -> ScenarioError:
@@ -126,7 +146,9 @@ def load_season(name: str) -> SeasonPlan:
         title_zh=data["title_zh"],
         market=data["market"],
         records=data["records"],
-        days=trading_days(data["first_day"], data["last_day"], data["calendar"]["holidays"]),
+        first_day=np.datetime64(data["first_day"]),
+        last_day=np.datetime64(data["last_day"]),
+        holidays=tuple(np.datetime64(day) for day in data["calendar"]["holidays"]),
         deadline=_announced(path, "deadline", data.get("deadline")),
         milestone=_announced(path, "milestone", data.get("milestone")),
         true_up=_announced(path, "true_up", data.get("true_up")),

@@ -80,6 +80,7 @@ class World:
         large = active[np.argsort(-self.people.emissions_t[active], kind="stable")]
         self._desks = stream(seed, "desks").choice(large[: len(large) // 10], p.makers, replace=False)
         self._quotes: list[measures.Quotes] = []
+        self._closes_fen: list[int] = []
 
     def run(self, progress: Progress | None = None) -> Season:
         """All days, then compliance. Returns the finished season; asserts conservation."""
@@ -106,9 +107,9 @@ class World:
 
     def _day(self, index: int, day: np.datetime64) -> None:
         phases = self.port.begin_day(day)
-        today = information.look(
-            self.plan, day, index, self.port.close_fen, self.port.low_fen, self.port.high_fen
-        )
+        self._closes_fen.append(self.port.close_fen)
+        limits = self.port.low_fen, self.port.high_fen
+        today = information.look(self.plan, day, index, self._closes_fen, self.p.price_memory_days, limits)
         self._true_up(day)
         rng = stream(self.seed, f"day {index}")
         self._approve(today)
@@ -120,6 +121,7 @@ class World:
                 self._rounds(today, rng, MORNING_ROUNDS)
             elif name == measures.AFTERNOON:
                 self._blocks(today, rng)
+                self._list(today, rng)
                 self._rounds(today, rng, AFTERNOON_ROUNDS)
 
     def _true_up(self, day: np.datetime64) -> None:
@@ -155,18 +157,22 @@ class World:
         return need, np.clip(surplus - keep, 0, available)
 
     def _open_screen(self, today: Today, rng: np.random.Generator) -> None:
-        """Listings of sellers and desks for the day."""
+        """Sellers set today's quotes; desks quote; the first listings."""
         _, for_sale = self._approved()
-        mood, attention = rng.random(self.count), rng.random(self.count)
-        desk_scatter = rng.standard_normal(len(self._desks))
+        mood, desk_scatter = rng.random(self.count), rng.standard_normal(len(self._desks))
+        sold_share = self.books.sold_t / np.maximum(self.books.sold_t + for_sale, 1)
+        self.sellers.quotes(self.people, self.p, today, for_sale > 0, sold_share, mood)
+        self._send_funded(market_making.rows(self.p, today, self._desks, desk_scatter), rng)
+        self._list(today, rng)
+
+    def _list(self, today: Today, rng: np.random.Generator) -> None:
+        """Sellers list on the screen, or click a bid that meets their quote."""
+        _, for_sale = self._approved()
         ready = for_sale > 0
-        total = self.books.sold_t + for_sale
-        sold_share = self.books.sold_t / np.maximum(total, 1)
-        self.sellers.quotes(self.people, self.p, today, ready, sold_share, mood)
-        desks = market_making.rows(self.p, today, self._desks, desk_scatter)
         ready[self._desks] = False
-        asks = self.sellers.rows(self.p, today, ready, for_sale, attention, self._max_t)
-        self._send_funded(np.concatenate([asks, desks]), rng)
+        best_bid = self.port.best(Side.BUY)
+        rows = self.sellers.rows(self.p, today, ready, for_sale, rng.random(self.count), best_bid, self._max_t)
+        self._send_funded(rows, rng)
 
     def _rounds(self, today: Today, rng: np.random.Generator, count: int) -> None:
         """Buyers and noise on the screen."""
@@ -178,7 +184,7 @@ class World:
             on_screen = (need < self._block_t) | (self.books.failures >= self.p.search_patience)
             firms = np.flatnonzero((need > 0) & on_screen & (attention < self.p.buying_attention))
             limits = buying.screen_limits_fen(self.people, self.p, today, scatter)[firms]
-            taken, bids = buying.rows(firms, limits, need[firms], self.port.best(Side.SELL), self._max_t)
+            taken, bids = buying.rows(self.p, firms, limits, need[firms], self.port.best(Side.SELL), self._max_t)
             self._send_funded(np.concatenate([taken, bids, *self._noise_rows(noise_clicks[number::count])]), rng)
             self.port.advance(ROUND_SECONDS)
 
@@ -211,7 +217,7 @@ class World:
         band = measures.block_band(today.close_fen, self._block_bp)
         search_rng = stream(self.seed, f"search {today.index}")
         deals, failed = block_search.search(
-            self.p, buyers, need, limit, np.flatnonzero(for_sale >= self._block_t), for_sale, floor, band,
+            self.p, buyers, need, limit, np.flatnonzero(for_sale >= self._block_t), for_sale, floor, today.close_fen, band,
             self._block_t, search_rng,
         )  # fmt: skip
         self.books.failures[failed] += 1

@@ -1,7 +1,7 @@
-"""Large buyers look for a block partner 大宗协议: a few candidates a day, one deal at a price between two limits.
+"""Large buyers look for a block partner 大宗协议: a few candidates a day, one deal at a price that both can bear.
 
-The public price is where the two meet first: the seller asks what it asks on the screen, the buyer pays up to its
-limit, and the deal lies in between. Who fails often enough also goes to the screen.
+The public price is where the two meet: the deal is struck at the previous close, moved up to the seller's floor where
+that is higher and never beyond the buyer's limit. Who fails often enough also goes to the screen.
 """
 
 import numpy as np
@@ -30,6 +30,7 @@ def search(
     sellers: np.ndarray,
     surplus_t: np.ndarray,
     floor_fen: np.ndarray,
+    close_fen: int,
     band_fen: tuple[int, int],
     min_t: int,
     rng: np.random.Generator,
@@ -49,7 +50,7 @@ def search(
             failed.append(int(buyer))
             continue
         seller, lot = max(zip(fits, lots, strict=True), key=lambda pair: pair[1])
-        price = floor_fen[seller] + p.block_split * (limit_fen[buyer] - floor_fen[seller])
+        price = min(max(close_fen, floor_fen[seller]), limit_fen[buyer])
         found.append((int(buyer), int(seller), int(np.clip(round(price), *band_fen)), lot))
         left[seller] -= lot
     return found, failed
