@@ -19,7 +19,9 @@ from sim.result import Season
 
 Kind = Literal["evidence", "calibration", "fitted", "sanity"]
 
-FITTED = frozenset({"total_volume", "december_share", "vwap", "return_sd", "firms_compliant"})
+FITTED = frozenset({
+    "total_volume", "december_share", "block_share", "low_level", "vwap", "return_sd", "firms_compliant",
+})  # fmt: skip
 """Checks that a fitted parameter was aimed at."""
 
 NULL_PASS_LIMIT = 0.5

@@ -12,7 +12,7 @@ from engine.errors import ScenarioError
 
 FILE = Path(__file__).parent / "parameters.toml"
 _KINDS = ("fitted", "anchored", "assumed")
-_KEYS = {"value", "unit", "kind", "source", "meaning", "tuned"}
+_KEYS = {"value", "unit", "kind", "source", "meaning", "tuned", "range"}
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Parameters:
     hoard_share: float
     hoard_premium: float
     deadline_willingness: float
+    willingness_days: float
     quote_scatter: float
     price_memory_days: int
     concession: float
@@ -80,8 +81,9 @@ def describe() -> list[dict[str, Any]]:
         raise ScenarioError(message)
     rows = []
     for name, entry in data.items():
-        if not set(entry) <= _KEYS or entry.get("kind") not in _KINDS or not entry.get("source"):
-            message = f"{FILE.name}: {name}: got {entry!r}, expected value, unit, kind {_KINDS}, source, meaning"
+        complete = set(entry) <= _KEYS and entry.get("kind") in _KINDS and entry.get("source")
+        if not complete or (entry["kind"] == "fitted") != ("range" in entry):
+            message = f"{FILE.name}: {name}: got {entry!r}, expected value, unit, kind {_KINDS}, source, meaning (a range where fitted)"
             raise ScenarioError(message)
         rows.append({"name": name, "tuned": False, **entry})
     return rows

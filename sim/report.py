@@ -1,8 +1,8 @@
 """The report: one finished season as one HTML page that needs neither network nor server.
 
-Charts are plain dicts drawn by the plotly.js that the plotly package ships; `report.css` and `report.js` beside
-this file are written into the page. Every text is escaped and stands in English and Chinese; fixed ones are
-written "English | 中文". This file may group and add up rows for a chart, but it may not judge or measure a season:
+Charts are plain dicts drawn by the plotly.js that the plotly package ships; `report.css` and `report.js` are
+written into the page. Every text is escaped and stands in English and Chinese; fixed ones are written
+"English | 中文". This file may group and add up rows for a chart, but it may not judge or measure a season:
 verdicts, figures and constants come in ready. It may not import the engine or the agents.
 """
 
@@ -26,7 +26,8 @@ Both = dict[str, str]
 
 HERE = Path(__file__).parent
 # Okabe and Ito's palette, safe for colour-blind readers.
-BLUE, SKY, ORANGE, RED, GREEN, GREY, INK = "#0072B2 #56B4E9 #E69F00 #D55E00 #009E73 #8a8a8a #222222".split()
+BLUE, SKY, ORANGE, RED, GREEN = "#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#009E73"
+GREY, INK = "#8a8a8a", "#222222"
 LARGE_PERCENT = 10
 """Firms shown as large: this part of all firms, by emissions."""
 MARK_ROW_PX = 17
@@ -35,14 +36,21 @@ SIDES_PX = {"l": 52, "r": 14, "b": 36}
 LISTED, BLOCK = "Listed 挂牌协议 | 挂牌协议", "Block 大宗协议 | 大宗协议"
 
 CHECK_KINDS = {
-    "evidence": ("evidence | 证据", "the null model passes it in at most half of its seeds, and nothing was fitted "
-                 "to it: a pass counts | 零模型至多在一半的种子中通过，且没有参数针对它拟合：通过才有说服力"),
-    "calibration": ("calibration | 校准", "the null model, without firms, book or rules, passes it in more than half "
-                    "of its seeds: a pass says little | 没有企业、挂单簿和规则的零模型也在一半以上的种子中通过：通过说明不了什么"),
-    "fitted": ("fitted | 拟合", "a parameter was fitted to it: a pass is no surprise | 有参数针对它拟合：通过不足为奇"),
-    "sanity": ("sanity | 常识", "any usable model must pass it, or the null model has nothing to say about it: not "
-               "counted as evidence | 任何可用的模型都应通过，或零模型对此无定义：不计为证据"),
-}  # fmt: skip
+    "evidence": (
+        "the null model passes it in at most half of its seeds, nothing was fitted to it: a pass counts | "
+        "零模型至多在一半的种子中通过，且没有参数针对它拟合：通过才有说服力"
+    ),
+    "calibration": (
+        "the null model, without firms, book or rules, passes it in more than half of its seeds: a pass says "
+        "little | 没有企业、挂单簿和规则的零模型也在一半以上的种子中通过：通过说明不了什么"
+    ),
+    "fitted": "a parameter was fitted to it: a pass is no surprise | 有参数针对它拟合：通过不足为奇",
+    "sanity": (
+        "any usable model must pass it, or it is undefined for the null model: not counted as evidence | "
+        "任何可用的模型都应通过，或零模型对此无定义：不计为证据"
+    ),
+}
+KINDS_ZH = {"evidence": "证据", "calibration": "校准", "fitted": "拟合", "sanity": "常识"}
 PARAMETER_KINDS = {
     "fitted": "fitted to this season | 拟合：针对本履约周期",
     "anchored": "anchored: set from something other than this season | 锚定：依据本周期以外的资料",
@@ -64,7 +72,7 @@ def _both(text: str) -> Both:
 
 
 def _say(text: str | Both, tag: str = "span", css: str = "") -> str:
-    """An element whose text follows the language switch. Texts that hold somebody else's words come as `Both`."""
+    """An element whose text follows the language switch; texts with somebody else's words come as `Both`."""
     both = _both(text) if isinstance(text, str) else text
     en, zh = escape(both["en"]), escape(both["zh"])
     return f'<{tag} class="{css}" data-en="{en}" data-zh="{zh}">{en}</{tag}>'
@@ -74,14 +82,17 @@ def _section(title: str, *parts: str) -> str:
     return f"<section>{_say(title, 'h2')}{''.join(parts)}</section>\n"
 
 
-def _table(columns: list[str], rows: Iterable[tuple[str, list[str]]], css: str, numbers: range = range(0)) -> str:
+def _table(
+    columns: list[str], rows: Iterable[tuple[str, list[str]]], css: str, numbers: range = range(0)
+) -> str:
     """A table; with the class `cards` its rows become cards on a phone.
 
-    `rows` are pairs of CSS class and cells, the cells already HTML; the columns `numbers` are set flush right.
+    `rows` are pairs of CSS class and cells, the cells already HTML; columns in `numbers` are set flush right.
     """
     align = ["number" if i in numbers else "" for i in range(len(columns))]
     head = "".join(f'<th class="{a}">{_say(column)}</th>' for a, column in zip(align, columns, strict=True))
-    labels = [f'data-label-en="{escape(c["en"])}" data-label-zh="{escape(c["zh"])}"' for c in map(_both, columns)]
+    names = [_both(column) for column in columns]
+    labels = [f'data-label-en="{escape(name["en"])}" data-label-zh="{escape(name["zh"])}"' for name in names]
     body = ""
     for row_css, cells in rows:
         tds = (f'<td class="{a}" {n}>{cell}</td>' for a, n, cell in zip(align, labels, cells, strict=True))
@@ -93,9 +104,11 @@ def _chart(name: str, data: list[Row], layout: Row, caption: str | Both) -> str:
     """A figure: plotly's traces and layout as JSON beside the empty div that `report.js` fills."""
     base: Row = {
         "margin": SIDES_PX | {"t": 16}, "paper_bgcolor": "#fff", "plot_bgcolor": "#fff", "bargap": 0.15,
-        "font": {"family": "system-ui, PingFang SC, Microsoft YaHei, Noto Sans CJK SC, sans-serif", "color": INK},
-        "hovermode": "x unified", "dragmode": False,
-        "legend": {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom", "traceorder": "normal"},
+        "font": {"family": "system-ui, PingFang SC, Microsoft YaHei, Noto Sans CJK SC, sans-serif"},
+        "hovermode": "x unified", "dragmode": False, "legend": {
+            "orientation": "h", "traceorder": "normal", "x": 0, "y": 0, "yref": "container",
+            "yanchor": "bottom",
+        },
     }  # fmt: skip
     figure = json.dumps({"data": data, "layout": base | layout}, ensure_ascii=False, allow_nan=False)
     safe = figure.replace("<", "\\u003c")
@@ -123,8 +136,8 @@ def _axis(title: str = " | ", **more: Any) -> Row:
 
 def _time_axis(season: Season, **more: Any) -> Row:
     first, last = season.days["date"][[0, -1]]
-    return _axis(type="date", range=[str(first - 2), str(last + 3)], tickformat=_both("%b | %-m月"), dtick="M1",
-                 hoverformat=_both("%d %b %Y | %Y-%m-%d"), **more)  # fmt: skip
+    return _axis(type="date", range=[str(first - 2), str(last + 3)], tickformat=_both("%b | %-m月"),
+                 dtick="M1", hoverformat=_both("%d %b %Y | %Y-%m-%d"), **more)  # fmt: skip
 
 
 def _month_axis(months: list[str]) -> Row:
@@ -133,7 +146,7 @@ def _month_axis(months: list[str]) -> Row:
 
 
 def _marks(announced: list[Row], season: Season, *, titles: bool = False) -> Row:
-    """Vertical lines labelled above the plot, one row a date; `titles` are added on a screen that is wide enough."""
+    """Vertical lines labelled above the plot, one row a date, with `titles` where the screen is wide."""
     first, last = season.days["date"][[0, -1]]
     shapes, labels = [], []
     for i, entry in enumerate(sorted(announced, key=lambda entry: str(entry["date"]))):
@@ -188,25 +201,27 @@ def _plain(value: object) -> str:
 def _headline(summary: Row) -> str:
     """What happened, in one sentence and six figures."""
     price, done, volume, checks = (summary[key] for key in ("price", "compliance", "volume_t", "checks"))
-    late, firms, rate = _percent(summary["share_last_30d"]), f"{summary['firms']:,}", _percent(done["rate_firms"])
-    low, end = f"{price['min']:.2f}", f"{price['last']:.2f}"
-    late_60, by_volume = _percent(summary["share_last_60d"]), _percent(done["rate_volume"])
+    late, late_60 = _percent(summary["share_last_30d"]), _percent(summary["share_last_60d"])
+    rate, by_volume = _percent(done["rate_firms"]), _percent(done["rate_volume"])
+    low, end, mean = (f"{price[key]:.2f}" for key in ("min", "last", "vwap"))
+    firms = f"{summary['firms']:,}"
     block = _percent(volume["block"] / max(volume["total"], 1))
     held, fines = f"{sum(check['passed'] is True for check in checks)} / {len(checks)}", done["penalty_cny"]
     figures = [
         (f"{_tonnes(volume['total'])} | {_tonnes_zh(volume['total'])}",
          f"of allowances 配额 traded, {block} of it as block 大宗协议 | 配额成交量，其中大宗协议占{block}"),
-        (f"{late} | {late}", f"of volume in the last 30 days ({late_60} in the last 60) | "
-         f"的成交量发生在最后30天（最后60天占{late_60}）"),
-        (f"{low} → {end} | {low} → {end}", f"CNY/t, low to end (mean {price['vwap']:.2f}) | "
-         f"元/吨，最低价至季末（均价{price['vwap']:.2f}）"),
-        (f"{rate} | {rate}", f"of firms complied 履约; {by_volume} by volume | 的企业足额履约；按量计算为{by_volume}"),
+        (f"{late} | {late}",
+         f"of volume in the last 30 days ({late_60} in the last 60) | 在最后30天（最后60天{late_60}）"),
+        (f"{low} → {end} | {low} → {end}",
+         f"CNY/t, low to end (mean {mean}) | 元/吨，最低价至季末（均价{mean}）"),
+        (f"{rate} | {rate}",
+         f"of firms complied 履约; {by_volume} by volume | 的企业足额履约；按量计算为{by_volume}"),
         (f"{_tonnes(done['shortfall_t'])} | {_tonnes_zh(done['shortfall_t'])}",
-         f"not surrendered 清缴; fines of {fines / 1e6:,.2f} million CNY | 未清缴；罚款{fines / 1e4:,.0f}万元"),
+         f"not surrendered 清缴; fines {fines / 1e6:,.2f} million CNY | 未清缴；罚款{fines / 1e4:,.0f}万元"),
         (f"{held} | {held}", "realism checks hold | 项真实性检验通过"),
     ]  # fmt: skip
     sentence = (
-        f"{late} of the season's volume changed hands in its last 30 days, the price went from a low of "
+        f"{late} of the season's volume came in its last 30 days, the price went from a low of "
         f"{low} to "
         f"{end} CNY/t at the end, and {rate} of {firms} firms complied in full. | "
         f"全季成交量的{late}发生在最后30天；价格最低{low}元/吨，季末为{end}元/吨；"
@@ -220,20 +235,22 @@ def _price_and_volume(season: Season, announced: list[Row]) -> str:
     """Price with range and limit above, tonnes by mode below, on one time axis."""
     days, x = season.days, _dates(season.days["date"])
     low, high = days["low_fen"] / 100, days["high_fen"] / 100
-    edge = {"line": {"width": 0, "shape": "hvh"}, "hoverinfo": "skip"}
+    edge = {"line": {"width": 0, "shape": "hvh"}, "hoverinfo": "skip", "fillcolor": "rgba(138,138,138,.16)"}
     limit = "Price limit 涨跌幅 | 涨跌幅限制"
     data = [
         _line(limit, x, _values(days["limit_low_fen"], 100), "", showlegend=False, **edge),
-        _line(limit, x, _values(days["limit_high_fen"], 100), "", fill="tonexty", fillcolor="rgba(138,138,138,.16)", **edge),
-        _bar("Low to high | 最低至最高", x, _values(high - low), SKY, "%{customdata[0]:.2f} – %{customdata[1]:.2f}",
-             base=low.tolist(), customdata=np.stack([low, high], axis=1).tolist()),
+        _line(limit, x, _values(days["limit_high_fen"], 100), "", fill="tonexty", **edge),
+        _bar("Low to high | 最低至最高", x, _values(high - low), SKY,
+             "%{customdata[0]:.2f} – %{customdata[1]:.2f}", base=low.tolist(),
+             customdata=np.stack([low, high], axis=1).tolist()),
         _line("Close | 收盘价", x, _values(days["close_fen"], 100), "%{y:.2f}", line={"color": BLUE}),
         _bar(LISTED, x, _values(days["listed_qty_t"], 1e6), GREEN, "%{y:.3f} Mt", yaxis="y2"),
         _bar(BLOCK, x, _values(days["block_qty_t"], 1e6), ORANGE, "%{y:.3f} Mt", yaxis="y2"),
     ]  # fmt: skip
     layout = _marks(announced, season, titles=True) | {
         "height": 620, "barmode": "stack", "xaxis": _time_axis(season, anchor="y2"),
-        "yaxis": _axis("CNY/t | 元/吨", domain=[0.46, 1]), "yaxis2": _axis("Mt a day | 百万吨/日", domain=[0, 0.4]),
+        "yaxis": _axis("CNY/t | 元/吨", domain=[0.46, 1]),
+        "yaxis2": _axis("Mt a day | 百万吨/日", domain=[0, 0.4]),
     }  # fmt: skip
     known = ""
     for entry in announced:
@@ -277,8 +294,8 @@ def _modes(season: Season) -> str:
     for name, column, color in ((LISTED, "listed_qty_t", GREEN), (BLOCK, "block_qty_t", ORANGE)):
         part, whole = season.days[column], season.total_qty_t
         share = [float(part[of_day == m].sum() / max(whole[of_day == m].sum(), 1)) for m in months]
-        data.append(_bar(name, months, share, color, "%{y:.1%}", texttemplate="%{y:.0%}", textposition="inside",
-                         insidetextfont={"color": "#000"}))  # fmt: skip
+        label = {"texttemplate": "%{y:.0%}", "textposition": "inside", "insidetextfont": {"color": "#000"}}
+        data.append(_bar(name, months, share, color, "%{y:.1%}", **label))
     layout = {"height": 340, "barmode": "stack", "xaxis": _month_axis(months),
               "yaxis": _axis("share of tonnes | 成交量占比", tickformat=".0%", range=[0, 1])}  # fmt: skip
     caption = (
@@ -294,10 +311,11 @@ def _book(season: Season, announced: list[Row]) -> str:
     """Spread and depth through the season, two panels."""
     x = _dates(season.days["date"])
     look = {"mode": "lines+markers", "marker": {"size": 4}, "showlegend": False}
+    spread, depth = _values(season.days["spread_fen"], 100), _values(season.days["depth_t"], 1e3)
     data = [
-        _line("Spread | 价差", x, _values(season.days["spread_fen"], 100), "%{y:.2f} CNY/t", line={"color": BLUE}, **look),
-        _line("Depth | 深度", x, _values(season.days["depth_t"], 1e3), "%{y:.1f} kt", line={"color": RED}, yaxis="y2", **look),
-    ]  # fmt: skip
+        _line("Spread | 价差", x, spread, "%{y:.2f} CNY/t", line={"color": BLUE}, **look),
+        _line("Depth | 深度", x, depth, "%{y:.1f} kt", line={"color": RED}, yaxis="y2", **look),
+    ]
     layout = _marks(announced, season) | {
         "height": 460, "xaxis": _time_axis(season, anchor="y2"),
         "yaxis": _axis("spread, CNY/t | 价差，元/吨", domain=[0.54, 1], rangemode="tozero"),
@@ -330,8 +348,9 @@ def _purchases(season: Season, firms: np.ndarray, announced: list[Row]) -> str:
         for when, when_zh, dash in (("first", "首次", "solid"), ("last", "末次", "dot")):
             dates = np.sort(firms[f"{when}_buy"][who & bought])
             share = np.searchsorted(dates, days, side="right") / max(dates.size, 1)
-            lines.append(_line(f"{size}, {when} purchase | {size_zh}企业{when_zh}买入", _dates(days), _values(share),
-                               "%{y:.1%}", line={"color": color, "dash": dash, "shape": "hv"}))  # fmt: skip
+            name = f"{size}, {when} purchase | {size_zh}企业{when_zh}买入"
+            look = {"color": color, "dash": dash, "shape": "hv"}
+            lines.append(_line(name, _dates(days), _values(share), "%{y:.1%}", line=look))
     share_axis = _axis("share of buying firms | 买入企业累计占比", tickformat=".0%", range=[0, 1.02])
     all_, buyers, big = (f"{int(n):,}" for n in (firms.size, bought.sum(), (large & bought).sum()))
     cumulative = _chart("buyers", lines, _marks(announced, season) | {"height": 420, "yaxis": share_axis}, (
@@ -343,13 +362,16 @@ def _purchases(season: Season, firms: np.ndarray, announced: list[Row]) -> str:
     ))  # fmt: skip
     weeks = np.arange(_monday(days)[0], days[-1] + 1, 7)
     bars = []
-    for name, column, color in (("First purchase | 首次买入", "first_buy", SKY), ("Last purchase | 末次买入", "last_buy", RED)):
-        count = (_monday(firms[column][bought])[:, None] == weeks).sum(axis=0)
+    for when, name, color in (
+        ("first", "First purchase | 首次买入", SKY),
+        ("last", "Last purchase | 末次买入", RED),
+    ):
+        count = (_monday(firms[f"{when}_buy"][bought])[:, None] == weeks).sum(axis=0)
         bars.append(_bar(name, _dates(weeks), count.tolist(), color, "%{y:,}", xperiod=7 * 86_400_000,
                          xperiod0=str(weeks[0]), xperiodalignment="middle"))  # fmt: skip
-    weekly_layout = _marks(announced, season) | {"height": 360, "barmode": "group", "yaxis": _axis("firms | 企业数")}
-    weekly = _chart("weeks", bars, weekly_layout, "Firms by the week (its Monday) of their first and last purchase. | "
-                    "按首次与末次买入所在周（周一）统计的企业数。")  # fmt: skip
+    weekly_layout = {"height": 360, "barmode": "group", "yaxis": _axis("firms | 企业数")}
+    caption = "Firms by the week of their first and last purchase. | 按首次与末次买入所在周统计的企业数。"
+    weekly = _chart("weeks", bars, _marks(announced, season) | weekly_layout, caption)
     return _section("When firms bought | 企业何时买入", cumulative, weekly)
 
 
@@ -361,16 +383,22 @@ def _compliance(firms: np.ndarray) -> str:
     rates = [float(complied[d].mean()) if d.size else None for d in deciles]
     short_mt = [int(firms["shortfall_t"][d].sum()) / 1e6 for d in deciles]
     data = [
-        _bar("Complied | 足额履约", names, rates, BLUE, "%{y:.1%}", texttemplate="%{y:.0%}", showlegend=False),
+        _bar(
+            "Complied | 足额履约", names, rates, BLUE, "%{y:.1%}", showlegend=False, texttemplate="%{y:.0%}"
+        ),
         _bar("Shortfall | 缺口", names, short_mt, RED, "%{y:.3f} Mt", yaxis="y2", showlegend=False),
     ]
-    size_axis = _axis("tenth of firms by emissions (10 = largest) | 按排放量十等分（10为最大）", type="category", anchor="y2")
+    size = "tenth of firms by emissions (10 = largest) | 按排放量十等分（10为最大）"
     layout = {
-        "height": 420, "xaxis": size_axis, "yaxis": _axis("complied | 足额履约", domain=[0.54, 1], tickformat=".0%", range=[0, 1]),
+        "height": 420, "xaxis": _axis(size, type="category", anchor="y2"),
+        "yaxis": _axis("complied | 足额履约", domain=[0.54, 1], tickformat=".0%", range=[0, 1]),
         "yaxis2": _axis("shortfall, Mt | 缺口，百万吨", domain=[0, 0.46]),
     }  # fmt: skip
-    chart = _chart("compliance", data, layout, "Share of firms that surrendered 清缴 in full, and tonnes missing, by firm "
-                   "size. | 按企业规模划分的足额清缴比例与缺口吨数。")  # fmt: skip
+    caption = (
+        "Share of firms that surrendered 清缴 in full, and tonnes missing, by firm size. | "
+        "按企业规模划分的足额清缴比例与缺口吨数。"
+    )
+    chart = _chart("compliance", data, layout, caption)
     single = firms["group"] == -1
     parts = [(_say(f"tenth {name} | 第{name}等分"), d) for name, d in zip(names, deciles, strict=True)]
     parts += [(_say("single firms | 单独企业", "strong"), np.flatnonzero(single)),
@@ -378,12 +406,12 @@ def _compliance(firms: np.ndarray) -> str:
               (_say("all | 全部", "strong"), np.arange(firms.size))]  # fmt: skip
     rows = []
     for who, chosen in parts:
-        fine_fen, shortfall_kt = firms["fine_fen"][chosen], int(firms["shortfall_t"][chosen].sum()) / 1e3
+        fine_fen, short_t = firms["fine_fen"][chosen], firms["shortfall_t"][chosen]
         share = _percent(float(complied[chosen].mean())) if chosen.size else "–"
-        rows.append(("", [who, f"{chosen.size:,}", share, f"{shortfall_kt:,.1f}", f"{int((fine_fen > 0).sum()):,}",
-                          f"{int(fine_fen.sum()) / 1e8:,.2f}"]))  # fmt: skip
-    columns = ["firms | 企业", "number | 数量", "complied 履约 | 足额履约", "shortfall, kt | 缺口，千吨", "fined | 被罚",
-               "fines, CNY m | 罚款，百万元"]  # fmt: skip
+        rows.append(("", [who, f"{chosen.size:,}", share, f"{short_t.sum() / 1e3:,.1f}",
+                          f"{(fine_fen > 0).sum():,}", f"{fine_fen.sum() / 1e8:,.2f}"]))  # fmt: skip
+    columns = ["firms | 企业", "number | 数量", "complied 履约 | 足额履约", "shortfall, kt | 缺口，千吨",
+               "fined | 被罚", "fines, CNY m | 罚款，百万元"]  # fmt: skip
     return _section("Compliance 履约 | 履约", chart, _table(columns, rows, "small", range(1, 6)))
 
 
@@ -403,19 +431,25 @@ def _accepted(check: Row) -> str:
     return f"at most {high} | 不高于 {high}" if check["low"] is None else f"{low} to {high} | {low} 至 {high}"
 
 
+def _tag(kind: str) -> str:
+    return _say(f"{kind} | {KINDS_ZH[kind]}", css=f"tag {kind}")
+
+
 def _check_row(check: Row, source: int) -> tuple[str, list[str]]:
     css, verdict = {
-        True: ("held", "✓ holds | ✓ 通过"), False: ("failed", "✗ FAILED | ✗ 未通过"), None: ("", "not measured | 未测量"),
-    }[check["passed"]]  # fmt: skip
+        True: ("held", "✓ holds | ✓ 通过"),
+        False: ("failed", "✗ FAILED | ✗ 未通过"),
+        None: ("", "not measured | 未测量"),
+    }[check["passed"]]
     unit, null = check["unit"], check["null_pass_rate"]
     what = _say({"en": check["title"], "zh": check["title_zh"]})
     return css, [
         f"<code>{escape(check['name'])}</code>",
-        f"<div>{what}{_say({'en': unit, 'zh': UNITS_ZH.get(unit, unit)}, 'small')}</div>",
+        f"<div>{what}{_say(f'{unit} | {UNITS_ZH.get(unit, unit)}', 'small')}</div>",
         f"<span>{escape(_checked(check['value'], unit))}</span>",
         _say(_accepted(check)),
         f"<span>{escape(_checked(check['recorded'], unit))}<sup> {source}</sup></span>",
-        _say(CHECK_KINDS[check["kind"]][0], css=f"tag {check['kind']}"),
+        _tag(check["kind"]),
         _say("undefined | 无定义" if null is None else f"{null:.0%} | {null:.0%}"),
         _say(verdict, css="verdict"),
         f"<span>{escape(check['note'])}</span>" if check["note"] else "",
@@ -431,22 +465,20 @@ def _realism(checks: list[Row]) -> str:
         f"{len(held)} of {len(checks)} hold, of those {proof} are evidence (of {able} checks that can be). | "
         f"{len(checks)}项中{len(held)}项通过，其中{proof}项属于证据（可作证据的共{able}项）。"
     )
-    names = {"en": f"{len(failed)} failed: {', '.join(check['title'] for check in failed)}.",
-             "zh": f"{len(failed)}项未通过：{'、'.join(check['title_zh'] for check in failed)}。"}  # fmt: skip
-    verdict = _say(names) if failed else _say("No check failed. | 没有未通过的检验。")
+    names, names_zh = ", ".join(row["title"] for row in failed), "、".join(row["title_zh"] for row in failed)
+    failures = {"en": f"{len(failed)} failed: {names}.", "zh": f"{len(failed)}项未通过：{names_zh}。"}
+    verdict = _say(failures) if failed else _say("No check failed. | 没有未通过的检验。")
     sources = list(dict.fromkeys(check["source"] for check in checks))
     rows = [_check_row(check, sources.index(check["source"]) + 1) for check in checks]
-    columns = ["name | 名称", "what | 内容", "value | 模拟值", "accepted | 接受区间", "record | 实际值", "kind | 类别",
-               "null passes | 零模型通过率", "verdict | 结论", "note | 备注"]  # fmt: skip
-    legend = "".join(
-        f"<li>{_say(kind, css=f'tag {name}')} {_say(why)}</li>" for name, (kind, why) in CHECK_KINDS.items()
-    )
+    columns = ["name | 名称", "what | 内容", "value | 模拟值", "accepted | 接受区间", "record | 实际值",
+               "kind | 类别", "null passes | 零模型通过率", "verdict | 结论", "note | 备注"]  # fmt: skip
+    legend = "".join(f"<li>{_tag(kind)} {_say(why)}</li>" for kind, why in CHECK_KINDS.items())
     return _section(
         "Realism checks | 真实性检验",
         f'<div class="callout {"failed" if failed else "held"}">{_say(count, "strong")} {verdict}</div>',
         f'<ul class="legend">{legend}</ul>',
         _table(columns, rows, "cards checks", range(2, 3)),
-        _say("Sources of the record, by number: | 实际值来源（按编号；来源与备注为英文原文）：", "p", "quiet"),
+        _say("Sources of the record, by number: | 实际值来源（来源与备注为英文原文）：", "p", "quiet"),
         f'<ol class="quiet">{"".join(f"<li>{escape(source)}</li>" for source in sources)}</ol>',
     )
 
@@ -454,17 +486,19 @@ def _realism(checks: list[Row]) -> str:
 def _constants(parameters: list[Row]) -> str:
     """Every constant of the model, grouped by kind."""
     order = list(PARAMETER_KINDS)
-    columns = ["name | 名称", "value | 数值", "unit | 单位", "meaning | 含义", "source | 来源", "tuned | 调整"]
+    ranked = sorted(parameters, key=lambda row: order.index(row["kind"]))
+    columns = ["name | 名称", "value | 数值", "unit | 单位", "meaning | 含义", "source | 来源",
+               "tuned | 调整"]  # fmt: skip
     tuned = _say("tuned | 已调整", css="tag tuned")
     parts = []
-    for rank, found in groupby(sorted(parameters, key=lambda row: order.index(row["kind"])), lambda row: row["kind"]):
+    for kind, found in groupby(ranked, lambda row: str(row["kind"])):
         rows = []
         for row in found:
             cells = (_plain(row[key]) for key in ("value", "unit", "meaning", "source"))
             name = f"<code>{escape(row['name'])}</code>"
             flag = tuned if row["tuned"] else ""
             rows.append(("", [name, *(f"<span>{escape(cell)}</span>" for cell in cells), flag]))
-        parts += [_say(PARAMETER_KINDS[rank], "h3"), _table(columns, rows, "cards constants")]
+        parts += [_say(PARAMETER_KINDS[kind], "h3"), _table(columns, rows, "cards constants")]
     all_, changed = len(parameters), sum(row["tuned"] for row in parameters)
     intro = (
         f"All {all_} constants by kind. “Tuned” marks the {changed} that were changed after results had "
@@ -490,7 +524,9 @@ def _repeat(summary: Row, parameters: list[Row]) -> str:
         ("days, firms, orders, trades | 交易日、企业、申报、成交", f"{days}, {firms}, {orders}, {trades}"),
         ("time | 用时", f"{summary['seconds']:.1f} s, {summary['orders_per_second']:,.0f} orders/s"),
     ]
-    rows = "".join(f"<tr><td>{_say(name)}</td><td><code>{escape(value)}</code></td></tr>" for name, value in facts)
+    rows = "".join(
+        f"<tr><td>{_say(name)}</td><td><code>{escape(fact)}</code></td></tr>" for name, fact in facts
+    )
     fitted = ", ".join(row["name"] for row in parameters if row["kind"] == "fitted") or "–"
     caveat = (
         "A workshop model for comparing rules, neither a forecast nor a reconstruction: no firm in it is a "
@@ -524,7 +560,9 @@ def _repeat(summary: Row, parameters: list[Row]) -> str:
     )  # fmt: skip
 
 
-def write_report(path: Path, season: Season, summary: Row, announced: list[Row], parameters: list[Row]) -> None:
+def write_report(
+    path: Path, season: Season, summary: Row, announced: list[Row], parameters: list[Row]
+) -> None:
     """Write the page.
 
     Parameters
@@ -571,7 +609,8 @@ def write_report(path: Path, season: Season, summary: Row, announced: list[Row],
 <style>{(HERE / "report.css").read_text("utf-8")}</style>
 </head>
 <body>
-<header>{_say(title, "h1")}<button id="language" type="button" data-en="中文" data-zh="EN">中文</button></header>
+<header>{_say(title, "h1")}
+<button id="language" type="button" data-en="中文" data-zh="EN">中文</button></header>
 <main>{"".join(sections)}</main>
 <noscript>The charts and the language switch need JavaScript.</noscript>
 <script>{get_plotlyjs()}</script>

@@ -7,9 +7,9 @@ from sim.parameters import Parameters
 from sim.population import Population
 
 
-def urgency(days_left: np.ndarray | int, p: Parameters) -> np.ndarray:
-    """1 on the date itself, falling with calendar days left, float."""
-    return 1 / (1 + np.asarray(days_left) / p.urgency_days)
+def urgency(days_left: np.ndarray | int, scale_days: float) -> np.ndarray:
+    """1 on the date itself, 1/2 at `scale_days` before it, falling with calendar days left, float."""
+    return 1 / (1 + np.asarray(days_left) / scale_days)
 
 
 def buyer_step(people: Population, p: Parameters, today: Today, known: np.ndarray) -> np.ndarray:
@@ -17,7 +17,7 @@ def buyer_step(people: Population, p: Parameters, today: Today, known: np.ndarra
 
     Pressure works on firms that know their need; before the true-up the clock runs without it.
     """
-    pressure = np.where(known, p.approval_pressure * urgency(today.days_to_binding(people), p), 0)
+    pressure = np.where(known, p.approval_pressure * urgency(today.days_to_binding(people), p.urgency_days), 0)
     return (1 + pressure) / people.approval_days
 
 

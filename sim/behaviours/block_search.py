@@ -17,7 +17,7 @@ def searchers(
     people: Population, p: Parameters, today: Today, ready: np.ndarray, need_t: np.ndarray, mood: np.ndarray, min_t: int
 ) -> np.ndarray:
     """Large approved buyers that search today, indices in ascending order of `mood` (one uniform a firm)."""
-    chance = p.search_base + p.search_pressure * urgency(today.days_to_binding(people), p)
+    chance = p.search_base + p.search_pressure * urgency(today.days_to_binding(people), p.urgency_days)
     found = np.flatnonzero(ready & (need_t >= min_t) & (mood < chance))
     return found[np.argsort(mood[found], kind="stable")]
 

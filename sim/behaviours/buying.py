@@ -20,7 +20,7 @@ def screen_limits_fen(people: Population, p: Parameters, today: Today, scatter: 
     """Limit of each firm in this round, float, inside the day's limits; `scatter`: one standard normal a firm."""
     most = buyer_limit_fen(people, p, today)
     quote = today.close_fen * np.exp(p.quote_scatter * scatter)
-    stretch = urgency(today.days_to_deadline, p)
+    stretch = urgency(today.days_to_deadline, p.willingness_days)
     wanted = np.minimum(most, quote + stretch * np.maximum(0, most - quote))
     return np.clip(wanted, today.low_fen, today.high_fen)
 
