@@ -62,6 +62,8 @@ class SeasonPlan:
     offset_cap_share: float
     fine_fen: int
     deduction_multiple: float
+    sources: dict[str, dict[str, Any]]
+    """The `[cycle]` table as written: value, unit and source by name."""
 
     @property
     def days(self) -> np.ndarray:
@@ -88,6 +90,14 @@ class SeasonPlan:
     def without_deadline(self) -> "SeasonPlan":
         """The season in which nobody has to comply by any date."""
         return replace(self, deadline=None, milestone=None)
+
+    def facts(self) -> list[dict[str, Any]]:
+        """The cycle's facts and announced dates with their sources, for the table of constants."""
+        dates = [
+            {"name": row["title"], "value": row["date"], "unit": f"known from {row['known_from']}",
+             "source": row["source"], "meaning": row["title_zh"]} for row in self.announcements()
+        ]  # fmt: skip
+        return [{"name": name, "meaning": "", **entry} for name, entry in self.sources.items()] + dates
 
     def announcements(self) -> list[dict[str, str]]:
         """Announced dates for charts: date, known_from, title, title_zh, source."""
@@ -159,6 +169,7 @@ def load_season(name: str) -> SeasonPlan:
         offset_cap_share=values["offset_cap_share"],
         fine_fen=values["fine_cny"] * 100,
         deduction_multiple=values["deduction_multiple"],
+        sources=cycle,
     )
 
 

@@ -1,0 +1,281 @@
+"""The `emex` command, and the same verbs as functions for a notebook.
+
+    >>> import emex
+    >>> emex.replay("cea-2021", seed=2)["volume_t"]
+    >>> emex.match("generic", "orders.csv")["trades"]
+
+Importing this file imports nothing but the standard library and typer, so that `emex --help` answers at once;
+each verb imports the module that does its work. No market logic lives here.
+
+Exit status: 0 held, 1 a check failed, 2 wrong usage or bad input. Results go to standard output, progress and
+errors to standard error.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+T = TypeVar("T")
+
+Progress = Callable[[str, int, int], None]
+"""Told (stage, done, of how many)."""
+
+app = typer.Typer(
+    name="emex",
+    help="An emissions-trading exchange on a laptop: real rulebooks, a compiled engine, compliance seasons.",
+    epilog="Example: emex replay cea-2021",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help: a third of the time
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class EngineName(StrEnum):
+    """Which of the two engines runs."""
+
+    FAST = "fast"
+    REFERENCE = "reference"
+
+
+EngineOption = Annotated[
+    EngineName, typer.Option("--engine", help="The compiled engine or its readable twin.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
+
+
+def replay(
+    scenario: str,
+    seed: int = 1,
+    out: str | Path | None = None,
+    engine: str = "fast",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Run a compliance season.
+
+    Parameters
+    ----------
+    scenario : name of a shipped scenario, see `emex scenarios`
+    seed : decides all luck; same seed, same season
+    out : folder for report.html, events.parquet, prices.parquet and run.json; None = write nothing
+    engine : "fast" or "reference"
+    progress : called with (stage, done, of how many)
+
+    Returns
+    -------
+    dict
+        What `emex replay --json` prints.
+    """
+    from sim.replay import replay as run
+
+    return run(scenario, seed, None if out is None else Path(out), engine, progress)
+
+
+def match(
+    rules: str, orders: str | Path, events: str | Path | None = None, engine: str = "fast"
+) -> dict[str, Any]:
+    """Run a file of commands through an engine.
+
+    Parameters
+    ----------
+    rules : name of a shipped rulebook, see `emex rules`, or path of a TOML file
+    orders : CSV or Parquet of commands
+    events : where to write the events, CSV or Parquet by suffix; None = nowhere
+    engine : "fast" or "reference"
+
+    Returns
+    -------
+    dict
+        What `emex match --json` prints.
+    """
+    from gateway.files import match_file
+
+    return match_file(rules, Path(orders), None if events is None else Path(events), engine)
+
+
+@app.command("replay", epilog="Example: emex replay cea-2021 --seed 2 --out out/second")
+def _replay(
+    scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="Name from `emex scenarios`.")],
+    *,
+    seed: Annotated[int, typer.Option(min=0, help="Decides all luck; same seed, same season.")] = 1,
+    out: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Folder of results [default: out/SCENARIO].")
+    ] = None,
+    engine: EngineOption = EngineName.FAST,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a compliance season.
+
+    Prints what happened and the realism checks; writes report.html, events.parquet, prices.parquet and
+    run.json.
+    """
+    with _progress_bar() as progress:
+        summary = replay(scenario, seed, out or Path("out") / scenario, engine.value, progress)
+    from sim.replay import print_summary
+
+    _show(summary, print_summary, as_json=as_json)
+    _exit(failed=bool(summary.get("failed_hard")))
+
+
+@app.command("scenarios", epilog="Example: emex scenarios --json")
+def _scenarios(*, as_json: JsonOption = False) -> None:
+    """List the seasons that can be replayed."""
+    from sim.season import list_scenarios
+
+    _show(list_scenarios(), _print_titles, as_json=as_json)
+
+
+@app.command("rules", epilog="Example: emex rules cn-cea")
+def _rules(
+    market: Annotated[
+        str | None, typer.Argument(metavar="[MARKET]", help="Omit it to list the markets.")
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """List markets, or show one and its sources."""
+    if market is None:
+        from engine.rules.schema import list_markets
+
+        _show(list_markets(), _print_titles, as_json=as_json)
+    else:
+        from engine.rules.show import describe, print_rules
+
+        _show(describe(market), print_rules, as_json=as_json)
+
+
+@app.command("match", epilog="Example: emex match --rules generic --orders orders.csv --events events.csv")
+def _match(
+    *,
+    rules: Annotated[str, typer.Option(metavar="MARKET", help="Name from `emex rules`, or a TOML file.")],
+    orders: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Commands, CSV or Parquet.")],
+    events: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Write events here, CSV or Parquet.")
+    ] = None,
+    engine: EngineOption = EngineName.FAST,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a file of commands through an engine.
+
+    Counts what happened; says why a command was refused.
+    """
+    with _status("matching"):
+        result = match(rules, orders, events, engine.value)
+    from gateway.files import print_match
+
+    _show(result, print_match, as_json=as_json)
+
+
+@app.command("doctor", epilog="Example: emex doctor")
+def _doctor(*, as_json: JsonOption = False) -> None:
+    """Check the installation.
+
+    Compiles the engine where that has not been done yet, and says what this machine can hold.
+    """
+    from sim.doctor import doctor
+
+    with _status("checking"):
+        checks = doctor()
+    _show({"checks": checks}, _print_checks, as_json=as_json)
+    _exit(failed=not all(check["passed"] for check in checks))
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001  (typer hands the flag over by position)
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"emex {version('emex')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version  # its callback has done the work
+
+
+def _show(result: T, print_it: Callable[[T, Any], None], *, as_json: bool) -> None:
+    """`result` on standard output: as JSON, or as `print_it` shows it on a rich console."""
+    if as_json:
+        print(json.dumps(result, indent=2, allow_nan=False))
+    else:
+        from rich.console import Console
+
+        print_it(result, Console())
+
+
+def _print_titles(rows: list[dict[str, Any]], console: Any) -> None:
+    from rich.table import Table
+
+    table = Table("name", "title", box=None)
+    for row in rows:
+        table.add_row(row["name"], "\n".join(filter(None, (row["title"], row.get("title_zh")))))
+    console.print(table)
+
+
+def _print_checks(result: dict[str, Any], console: Any) -> None:
+    from rich.table import Table
+
+    table = Table("check", "value", "", box=None)
+    for check in result["checks"]:
+        table.add_row(check["name"], str(check["value"]), "ok" if check["passed"] else "[red]failed[/red]")
+    console.print(table)
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Progress]:
+    """One bar a stage on standard error, gone when done."""
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True)
+    with Bars(console=console, transient=True, disable=not console.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield report
+
+
+@contextmanager
+def _status(doing: str) -> Iterator[None]:
+    """A turning wheel on standard error, for work that cannot say how far it is."""
+    from rich.console import Console
+
+    with Console(stderr=True).status(doing):
+        yield
+
+
+def _exit(*, failed: bool) -> None:
+    raise typer.Exit(1 if failed else 0)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of `emex`; always ends in `SystemExit`."""
+    try:
+        app(args=arguments)
+    except Exception as error:
+        from engine.errors import EmexError
+
+        if not isinstance(error, (EmexError, OSError)):
+            raise
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""`emex replay`: one season from its scenario to a summary and four files people can use.
+
+    report.html      self-contained page        events.parquet   the whole tape, one row an event
+    run.json         the summary below          prices.parquet   one row a trading day
+
+Everything in the summary is computed from the finished season; the record is read by the checks alone.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+
+from engine.codes import EventKind
+from engine.errors import ScenarioError
+from engine.rules.schema import find_rulebook
+from sim import checks, null
+from sim.parameters import describe, load_parameters
+from sim.report import write_report
+from sim.result import Season
+from sim.season import SeasonPlan, load_season
+from sim.world import World
+
+FEN = 100
+LAST_TENTH = 10
+
+
+def replay(
+    scenario: str,
+    seed: int = 1,
+    out: Path | None = None,
+    engine: str = "fast",
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Run one season and write its files into `out` (None: no files).
+
+    Returns the summary of `emex replay --json`: volumes in t, prices in CNY/t, penalties in CNY, shares of 1.
+    Raises `EmexError` for an unknown scenario or engine, `AssertionError` when conservation does not hold.
+    """
+    plan = load_season(scenario)
+    if not 0 <= seed < 2**63:
+        message = f"seed: got {seed}, expected a whole number from 0"
+        raise ScenarioError(message)
+    begun = time.perf_counter()
+    season = World(plan, load_parameters(), seed, engine).run(progress)
+    seconds = time.perf_counter() - begun
+    records = checks.load_records(checks.RECORDS / f"{plan.records}.toml")
+    rows = checks.run_checks(season, records, null.null_pass_rates(plan.days, records))
+    summary = _summary(plan, seed, season, rows, seconds)
+    if out is not None:
+        write_files(out, plan, season, summary)
+    return summary
+
+
+def _volumes(plan: SeasonPlan, season: Season) -> dict[str, Any]:
+    """Tonnes in all, by month and by window before the deadline."""
+    days, total = season.days, season.total_qty_t
+    whole = max(int(total.sum()), 1)
+    months = days["date"].astype("datetime64[M]")
+    span = int((plan.last_day - plan.first_day).astype(int)) + 1
+
+    def share(last_days: int) -> float:
+        return float(total[days["date"] > plan.last_day - last_days].sum() / whole)
+
+    return {
+        "volume_t": {
+            "total": int(total.sum()),
+            "listed": int(days["listed_qty_t"].sum()),
+            "block": int(days["block_qty_t"].sum()),
+        },
+        "share_window": share(span // LAST_TENTH + 1),
+        "share_last_30d": share(30),
+        "share_last_60d": share(60),
+        "monthly_volume_t": {str(month): int(total[months == month].sum()) for month in np.unique(months)},
+    }
+
+
+def _prices(season: Season) -> dict[str, float]:
+    """CNY/t: closes, and the mean over all trades."""
+    closes = season.days["close_fen"] / FEN
+    value = season.days["listed_value_fen"].sum() + season.days["block_value_fen"].sum()
+    return {
+        "first": float(closes[0]),
+        "min": float(closes.min()),
+        "max": float(closes.max()),
+        "last": float(closes[-1]),
+        "vwap": round(float(value / max(season.total_qty_t.sum(), 1) / FEN), 4),
+    }
+
+
+def _compliance(season: Season) -> dict[str, Any]:
+    """Who has surrendered what was due; `penalty_cny` are fines alone, the deduction follows next year."""
+    firms = season.firms
+    assert firms is not None, "a simulated season has firms"
+    return {
+        "firms": len(firms),
+        "rate_firms": float((firms["shortfall_t"] == 0).mean()),
+        "rate_volume": float(firms["surrendered_t"].sum() / firms["duty_t"].sum()),
+        "shortfall_t": int(firms["shortfall_t"].sum()),
+        "penalty_cny": int(firms["fine_fen"].sum()) // FEN,
+        "offsets_used_t": int(firms["offsets_used_t"].sum()),
+    }
+
+
+def _summary(plan: SeasonPlan, seed: int, season: Season, rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
+    events = season.events
+    assert events is not None, "a simulated season has a tape"
+    orders = int((events["kind"] == EventKind.ACCEPTED).sum())
+    return {
+        "scenario": plan.name,
+        "title": plan.title,
+        "title_zh": plan.title_zh,
+        "rules_hash": find_rulebook(plan.market).rules_hash,
+        "seed": seed,
+        "version": version("emex"),
+        "days": len(plan.days),
+        "firms": plan.firms,
+        "orders": orders,
+        "trades": int((events["kind"] == EventKind.TRADE).sum()),
+        **_volumes(plan, season),
+        "deadline": str(plan.deadline.date) if plan.deadline else None,
+        "milestone": str(plan.milestone.date) if plan.milestone else None,
+        "price": _prices(season),
+        "compliance": _compliance(season),
+        "checks": rows,
+        "conservation": season.accounts,
+        "sound": True,
+        "digest": season.digest,
+        "seconds": round(seconds, 3),
+        "orders_per_second": round(orders / seconds),
+    }
+
+
+def write_files(out: Path, plan: SeasonPlan, season: Season, summary: dict[str, Any]) -> None:
+    """report.html, events.parquet, prices.parquet and run.json into `out`, which is created."""
+    out.mkdir(parents=True, exist_ok=True)
+    assert season.events is not None, "a simulated season has a tape"
+    for name, rows in (("events", season.events), ("prices", season.days)):
+        columns = {column: np.ascontiguousarray(rows[column]) for column in rows.dtype.names or ()}
+        pq.write_table(pa.table(columns), out / f"{name}.parquet", compression="zstd")
+    (out / "run.json").write_text(json.dumps(summary, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    write_report(out / "report.html", season, summary, plan.announcements(), model_constants(plan))
+
+
+def model_constants(plan: SeasonPlan) -> list[dict[str, Any]]:
+    """Every number the season was made of: the scenario's facts, the rulebook's values, the model's parameters."""
+    facts = [{"kind": "public fact", "tuned": False, **row} for row in plan.facts()]
+    rules = [
+        {"name": value.key, "value": str(value.value), "unit": "", "kind": "rule", "source": value.source, "tuned": False,
+         "meaning": "" if value.verified else "unverified"}
+        for value in find_rulebook(plan.market).values
+    ]  # fmt: skip
+    return [*describe(), *facts, *rules]
+
+
+def print_summary(summary: dict[str, Any], console: Console) -> None:
+    """What happened, then the realism checks."""
+    volume, price, compliance = summary["volume_t"], summary["price"], summary["compliance"]
+    last_month, tonnes = list(summary["monthly_volume_t"].items())[-1]
+    console.print(f"[bold]{summary['title']}[/bold]  seed {summary['seed']}")
+    console.print(
+        f"{summary['firms']:,} firms, {summary['days']} trading days, {summary['orders']:,} orders, "
+        f"{summary['trades']:,} trades in {summary['seconds']:.1f} s"
+    )
+    console.print(
+        f"{volume['total'] / 1e6:.1f} Mt traded, {tonnes / max(volume['total'], 1):.0%} of it in {last_month}; "
+        f"{volume['block'] / max(volume['total'], 1):.0%} by block agreement 大宗协议"
+    )
+    console.print(
+        f"listed close 挂牌收盘价 {price['first']:.2f} → low {price['min']:.2f} → {price['last']:.2f} CNY/t, "
+        f"mean of all trades {price['vwap']:.2f}"
+    )
+    console.print(
+        f"{compliance['rate_firms']:.1%} of firms complied 履约, {compliance['rate_volume']:.2%} of the duty; "
+        f"{compliance['shortfall_t'] / 1e6:.1f} Mt short, fines {compliance['penalty_cny'] / 1e6:.1f} M CNY"
+    )
+    table = Table(title="Realism checks")
+    for name in ("check", "kind", "value", "range", "record", "null passes", ""):
+        table.add_column(name, justify="right" if name in ("value", "record", "null passes") else "left")
+    for row in summary["checks"]:
+        null_rate = "undefined" if row["null_pass_rate"] is None else f"{row['null_pass_rate']:.0%}"
+        verdict = {True: "[green]held[/green]", False: "[red]FAILED[/red]", None: "undefined"}[row["passed"]]
+        limits = f"{_short(row['low'])} … {_short(row['high'])}"
+        table.add_row(
+            row["name"], row["kind"], _short(row["value"]), limits, _short(row["recorded"]), null_rate, verdict
+        )
+    console.print(table)
+    held = [row for row in summary["checks"] if row["passed"]]
+    evidence = sum(row["kind"] == "evidence" for row in held)
+    console.print(
+        f"{len(held)} of {len(summary['checks'])} checks hold, {evidence} of those are evidence; digest {summary['digest']}"
+    )
+
+
+def _short(value: object) -> str:
+    """A number in a table cell."""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
