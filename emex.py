@@ -23,8 +23,8 @@ import typer
 
 T = TypeVar("T")
 
-Progress = Callable[[str, int, int], None]
-"""Told (stage, done, of how many)."""
+Progress = Callable[[int, int], None]
+"""Told (days done, of how many)."""
 
 app = typer.Typer(
     name="emex",
@@ -66,7 +66,7 @@ def replay(
     seed : decides all luck; same seed, same season
     out : folder for report.html, events.parquet, prices.parquet and run.json; None = write nothing
     engine : "fast" or "reference"
-    progress : called with (stage, done, of how many)
+    progress : called with (days done, of how many)
 
     Returns
     -------
@@ -121,7 +121,7 @@ def _replay(
     from sim.replay import print_summary
 
     _show(summary, print_summary, as_json=as_json)
-    _exit(failed=bool(summary.get("failed_hard")))
+    _exit(failed=not summary["sound"])
 
 
 @app.command("scenarios", epilog="Example: emex scenarios --json")
@@ -235,18 +235,16 @@ def _print_checks(result: dict[str, Any], console: Any) -> None:
 
 @contextmanager
 def _progress_bar() -> Iterator[Progress]:
-    """One bar a stage on standard error, gone when done."""
+    """A bar on standard error, gone when done."""
     from rich.console import Console
     from rich.progress import Progress as Bars
 
     console = Console(stderr=True)
     with Bars(console=console, transient=True, disable=not console.is_terminal) as bars:
-        tasks: dict[str, Any] = {}
+        task = bars.add_task("trading days", total=None)
 
-        def report(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
+        def report(done: int, total: int) -> None:
+            bars.update(task, completed=done, total=total)
 
         yield report
 

@@ -36,7 +36,13 @@ class Exchange:
     """
 
     def __init__(
-        self, rules: CompiledRules, *, accounts: int = 1024, orders: int = 1024, ids: int = 4096, events: int = 4096
+        self,
+        rules: CompiledRules,
+        *,
+        accounts: int = 1024,
+        orders: int = 1024,
+        ids: int = 4096,
+        events: int = 4096,
     ) -> None:
         count = len(rules.symbols)
         self.symbols = rules.symbols
@@ -102,7 +108,15 @@ class Exchange:
                 int(cash[Account.CASH_HELD]),
                 *units,
             )
-        shown = (Order.ID, Order.ACCOUNT, Order.PRICE, Order.LEAVES, Order.FILLED, Order.CONTRA, Order.UNTIL_NS)
+        shown = (
+            Order.ID,
+            Order.ACCOUNT,
+            Order.PRICE,
+            Order.LEAVES,
+            Order.FILLED,
+            Order.CONTRA,
+            Order.UNTIL_NS,
+        )
         for instrument, side, mode, slots in self._queues():
             for slot in slots:
                 yield (instrument, side, mode, *(int(self._orders[slot, column]) for column in shown))
@@ -228,7 +242,12 @@ class Exchange:
         new_heads, new_tails = self._heads.reshape(2, -1), self._tails.reshape(2, -1)
         for before, after in zip(old, self._instruments, strict=True):
             begin, count = before[Instrument.LADDER_OFFSET], before[Instrument.LADDER_SIZE]
-            shift = after[Instrument.LADDER_OFFSET] - begin + before[Instrument.LADDER_LOW] - after[Instrument.LADDER_LOW]
+            shift = (
+                after[Instrument.LADDER_OFFSET]
+                - begin
+                + before[Instrument.LADDER_LOW]
+                - after[Instrument.LADDER_LOW]
+            )
             occupied = np.flatnonzero(heads[:, begin : begin + count].any(axis=0)) + begin
             new_heads[:, occupied + shift] = heads[:, occupied]
             new_tails[:, occupied + shift] = tails[:, occupied]

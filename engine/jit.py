@@ -29,7 +29,9 @@ def _sources_digest() -> str:
     """Digest of everything that decides what is compiled: engine sources, Python and compiler versions."""
     digest = hashlib.blake2b(digest_size=8)
     here = Path(__file__).parent
-    for path in sorted([here / "codes.py", here / "records.py", here / "jit.py", *(here / "core").glob("*.py")]):
+    for path in sorted(
+        [here / "codes.py", here / "records.py", here / "jit.py", *(here / "core").glob("*.py")]
+    ):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     for part in (sys.version, version("numba"), version("numpy")):

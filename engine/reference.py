@@ -87,7 +87,9 @@ class InstrumentDay:
     qty: int = 0
     value: int = 0
     issued: int = 0
-    book: dict[int, SortedDict] = field(default_factory=lambda: {Side.BUY: SortedDict(), Side.SELL: SortedDict()})
+    book: dict[int, SortedDict] = field(
+        default_factory=lambda: {Side.BUY: SortedDict(), Side.SELL: SortedDict()}
+    )
 
 
 def opposite(side: int) -> int:
@@ -114,7 +116,9 @@ class ReferenceExchange:
         self._rows = rules.rows.tolist()
         self._initial_phase = rules.initial_phase
         self._days = [InstrumentDay([], 0) for _ in rules.symbols]
-        self._accounts = {n: Account(NONE, [Holding() for _ in rules.symbols]) for n in (EXCHANGE, GOVERNMENT)}
+        self._accounts = {
+            n: Account(NONE, [Holding() for _ in rules.symbols]) for n in (EXCHANGE, GOVERNMENT)
+        }
         self._orders: dict[int, RestingOrder] = {}
         self._ended: dict[int, RejectReason] = {}
         """How orders of this day ended: the reason for whoever still asks for them."""
@@ -157,7 +161,10 @@ class ReferenceExchange:
                         yield self._row(instrument, order)
             for side in (Side.BUY, Side.SELL):
                 for order in sorted(self._orders.values(), key=lambda o: o.order_id):
-                    if order.mode == TradingMode.BLOCK and (order.instrument, order.side) == (instrument, side):
+                    if order.mode == TradingMode.BLOCK and (order.instrument, order.side) == (
+                        instrument,
+                        side,
+                    ):
                         yield self._row(instrument, order)
 
     def balances(self) -> tuple[np.ndarray, np.ndarray]:
@@ -186,7 +193,18 @@ class ReferenceExchange:
 
     @staticmethod
     def _row(instrument: int, o: RestingOrder) -> tuple[int, ...]:
-        return (instrument, o.side, o.mode, o.order_id, o.account, o.price, o.leaves, o.filled, o.contra, o.until_ns)
+        return (
+            instrument,
+            o.side,
+            o.mode,
+            o.order_id,
+            o.account,
+            o.price,
+            o.leaves,
+            o.filled,
+            o.contra,
+            o.until_ns,
+        )
 
     def _emit(self, ask: Ask, kind: EventKind, **fields: int) -> None:
         self._event_seq += 1
@@ -256,7 +274,9 @@ class ReferenceExchange:
             return RejectReason.MISSING_FIELD
         if qty != NONE and not 0 <= qty <= MAX_QTY_T:
             return RejectReason.OUT_OF_RANGE
-        if account not in self._accounts or (kind == CommandKind.PROPOSE and ask["contra"] not in self._accounts):
+        if account not in self._accounts or (
+            kind == CommandKind.PROPOSE and ask["contra"] not in self._accounts
+        ):
             return RejectReason.UNKNOWN_ACCOUNT
         # 3010 to 3060
         order, ended = self._target(ask)
@@ -314,7 +334,9 @@ class ReferenceExchange:
     def _offered(ask: Ask, rules: list[int]) -> bool:
         kind = ask["kind"]
         if kind == CommandKind.NEW:
-            return bool(rules[Rule.ORD_TYPES] >> ask["ord_type"] & rules[Rule.TIMES_IN_FORCE] >> ask["tif"] & 1)
+            return bool(
+                rules[Rule.ORD_TYPES] >> ask["ord_type"] & rules[Rule.TIMES_IN_FORCE] >> ask["tif"] & 1
+            )
         if kind == CommandKind.CLICK:
             return rules[Rule.MODE] == TradingMode.LISTED
         return kind != CommandKind.PROPOSE or rules[Rule.BLOCK_MIN_QTY_T] != NONE
@@ -419,7 +441,9 @@ class ReferenceExchange:
         known = 0 <= instrument < len(self._days)
         if qty == NONE:
             return RejectReason.MISSING_FIELD
-        if not 0 < qty <= MAX_QTY_T or (issues and known and self._days[instrument].issued + qty > MAX_UNITS_T):
+        if not 0 < qty <= MAX_QTY_T or (
+            issues and known and self._days[instrument].issued + qty > MAX_UNITS_T
+        ):
             return RejectReason.OUT_OF_RANGE
         if ask["account"] not in self._accounts:
             return RejectReason.UNKNOWN_ACCOUNT
@@ -517,7 +541,9 @@ class ReferenceExchange:
         if me.leaves:
             self._hold(account, instrument, side, -held_price * me.leaves, -me.leaves)
             self._emit_order(ask, EventKind.CANCELED, me, price_fen=ask["price_fen"])
-        self._ended[me.order_id] = RejectReason.ALREADY_CANCELLED if me.leaves else RejectReason.TOO_LATE_FILLED
+        self._ended[me.order_id] = (
+            RejectReason.ALREADY_CANCELLED if me.leaves else RejectReason.TOO_LATE_FILLED
+        )
 
     def _propose(self, ask: Ask) -> None:
         proposal = RestingOrder(
@@ -581,7 +607,9 @@ class ReferenceExchange:
         self._date, self._phase = date, self._initial_phase
         for instrument, day in enumerate(self._days):
             rows = [row for row in self._rows if row[-1] == instrument]
-            day.rules = [row for row in rows[:1] + rows[1:] if row is rows[0] or row[Rule.FROM_DATE] <= date][-1][:-1]
+            day.rules = [row for row in rows[:1] + rows[1:] if row is rows[0] or row[Rule.FROM_DATE] <= date][
+                -1
+            ][:-1]
             day.prev_close = day.prev_close or day.rules[Rule.REFERENCE_FEN]
             self._set_limits(day)
 
@@ -636,7 +664,12 @@ class ReferenceExchange:
             CommandKind.SURRENDER: EventKind.SURRENDERED, CommandKind.DEDUCT: EventKind.DEDUCTED,
         }  # fmt: skip
         self._emit(
-            ask, events[CommandKind(kind)], account=number, instrument=ask["instrument"], qty=qty, amount_fen=amount
+            ask,
+            events[CommandKind(kind)],
+            account=number,
+            instrument=ask["instrument"],
+            qty=qty,
+            amount_fen=amount,
         )
 
     # Book, matching and settlement.
@@ -723,7 +756,9 @@ class ReferenceExchange:
             del self._orders[order.order_id]
         else:
             self._emit_order(ask, kind, order, **fields)
-            self._hold(order.account, order.instrument, order.side, -order.price * order.leaves, -order.leaves)
+            self._hold(
+                order.account, order.instrument, order.side, -order.price * order.leaves, -order.leaves
+            )
             self._unlink(order)
         self._ended[order.order_id] = RejectReason.ALREADY_CANCELLED
 
@@ -745,7 +780,9 @@ class ReferenceExchange:
             account.holdings[instrument].available -= qty
             account.holdings[instrument].held += qty
 
-    def _deliver(self, instrument: int, buyer: int, seller: int, held_price: int, price: int, qty: int) -> None:
+    def _deliver(
+        self, instrument: int, buyer: int, seller: int, held_price: int, price: int, qty: int
+    ) -> None:
         """Delivery versus payment."""
         rules = self._days[instrument].rules
         if not rules[Rule.FUNDED]:

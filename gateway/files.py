@@ -20,7 +20,17 @@ from rich.console import Console
 from rich.table import Table
 
 from engine import units
-from engine.codes import NONE, CommandKind, EventKind, OrdType, Phase, RejectReason, Side, TimeInForce, TradingMode
+from engine.codes import (
+    NONE,
+    CommandKind,
+    EventKind,
+    OrdType,
+    Phase,
+    RejectReason,
+    Side,
+    TimeInForce,
+    TradingMode,
+)
 from engine.core.accounts import EXCHANGE_ACCOUNT, GOVERNMENT_ACCOUNT
 from engine.digest import EventDigest, state_digest
 from engine.errors import OrderFileError
@@ -77,7 +87,9 @@ class _Door:
     line: int = 0
 
     def fail(self, column: str, value: object, expected: str) -> OrderFileError:
-        return OrderFileError(f"{self.path}: line {self.line}, column {column}: got {value!r}, expected {expected}")
+        return OrderFileError(
+            f"{self.path}: line {self.line}, column {column}: got {value!r}, expected {expected}"
+        )
 
     def one_of(self, column: str, value: str, known: dict[str, Any]) -> Any:
         if value.lower() not in known:
@@ -265,7 +277,9 @@ def _read_cells(door: _Door, cells: dict[str, str], row: Any, kind: CommandKind,
 
 def event_table(events: np.ndarray, door: _Door) -> pa.Table:
     """EVENT rows in the clients' words: the columns of `EVENT_COLUMNS`, empty where a field is absent."""
-    names = {number: name for name, number in door.accounts.items()} | {n: k for k, n in _NAMED_ACCOUNTS.items()}
+    names = {number: name for name, number in door.accounts.items()} | {
+        n: k for k, n in _NAMED_ACCOUNTS.items()
+    }
 
     def mapped(column: str, words: Callable[[int], str]) -> pa.Array:
         return pa.array([words(value) for value in events[column].tolist()], pa.string())

@@ -252,9 +252,7 @@ def return_shape(season: Season, _: Figure) -> Measure:
     if variance == 0:
         return _failed("the close never moves")
     kurtosis = float(np.mean(from_mean**4)) / variance**2
-    correlation = {
-        lag: float(from_mean[lag:] @ from_mean[:-lag]) / (n * variance) for lag in LJUNG_BOX_LAGS
-    }
+    correlation = {lag: float(from_mean[lag:] @ from_mean[:-lag]) / (n * variance) for lag in LJUNG_BOX_LAGS}
     ljung_box = n * (n + 2) * sum(rho**2 / (n - lag) for lag, rho in correlation.items())
     note = f"Ljung-Box over lags 2 to 10: {ljung_box:.1f}, must stay below {LJUNG_BOX_LIMIT}"
     return Measure(kurtosis, note, holds=ljung_box < LJUNG_BOX_LIMIT)
@@ -349,9 +347,7 @@ CHECKS = (
     Check("firms_compliant", "Firms that complied in full", "足额清缴企业占比", firms_compliant),
     Check("volume_compliant", "Compliance by volume", "按量计算的履约率", volume_compliant),
     Check("median_listed_day", "Median listed day", "挂牌协议日成交量中位数", median_listed_day),
-    Check(
-        "thin_days", "Days with under 5,000 t listed", "挂牌成交不足5000吨的交易日占比", thin_days
-    ),
+    Check("thin_days", "Days with under 5,000 t listed", "挂牌成交不足5000吨的交易日占比", thin_days),
     Check("return_shape", "Fat tails, no autocorrelation", "收益率厚尾且无自相关", return_shape),
     Check(
         "spread_and_depth",

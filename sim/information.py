@@ -49,7 +49,12 @@ def _days_to(announced: Announced | None, day: np.datetime64) -> int:
 
 
 def look(
-    plan: SeasonPlan, day: np.datetime64, index: int, closes_fen: list[int], memory: int, limits_fen: tuple[int, int]
+    plan: SeasonPlan,
+    day: np.datetime64,
+    index: int,
+    closes_fen: list[int],
+    memory: int,
+    limits_fen: tuple[int, int],
 ) -> Today:
     """Public information on `day`; `closes_fen`: all closes so far, the reference price first; `memory` in days."""
     milestone = _days_to(plan.milestone, day)

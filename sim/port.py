@@ -72,7 +72,9 @@ class Port:
         rows["group"] = groups
         self.send(rows)
 
-    def move(self, kind: CommandKind, firms: np.ndarray, amounts: np.ndarray, instrument: int = ALLOWANCE) -> np.ndarray:
+    def move(
+        self, kind: CommandKind, firms: np.ndarray, amounts: np.ndarray, instrument: int = ALLOWANCE
+    ) -> np.ndarray:
         """ISSUE, SURRENDER or DEDUCT (t), DEPOSIT, WITHDRAW or FINE (fen) for each firm with a positive amount."""
         firms, amounts = firms[amounts > 0], amounts[amounts > 0]
         rows = empty_commands(len(firms))
@@ -121,7 +123,9 @@ class Port:
         }
 
 
-def listings(firms: np.ndarray, side: np.ndarray | int, prices_fen: np.ndarray, qty_t: np.ndarray) -> np.ndarray:
+def listings(
+    firms: np.ndarray, side: np.ndarray | int, prices_fen: np.ndarray, qty_t: np.ndarray
+) -> np.ndarray:
     """NEW limit day orders, COMMAND rows, shape (n,)."""
     rows = empty_commands(len(firms))
     rows["kind"], rows["account"], rows["instrument"] = CommandKind.NEW, firms + FIRST_ACCOUNT, ALLOWANCE

@@ -110,7 +110,9 @@ def _compliance(season: Season) -> dict[str, Any]:
     }
 
 
-def _summary(plan: SeasonPlan, seed: int, season: Season, rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
+def _summary(
+    plan: SeasonPlan, seed: int, season: Season, rows: list[dict[str, Any]], seconds: float
+) -> dict[str, Any]:
     events = season.events
     assert events is not None, "a simulated season has a tape"
     orders = int((events["kind"] == EventKind.ACCEPTED).sum())
@@ -190,7 +192,13 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         verdict = {True: "[green]held[/green]", False: "[red]FAILED[/red]", None: "undefined"}[row["passed"]]
         limits = f"{_short(row['low'])} … {_short(row['high'])}"
         table.add_row(
-            row["name"], row["kind"], _short(row["value"]), limits, _short(row["recorded"]), null_rate, verdict
+            row["name"],
+            row["kind"],
+            _short(row["value"]),
+            limits,
+            _short(row["recorded"]),
+            null_rate,
+            verdict,
         )
     console.print(table)
     held = [row for row in summary["checks"] if row["passed"]]

@@ -56,9 +56,7 @@ def lacks_units(state: np.ndarray, account: int, instrument: int, qty: int) -> i
 
 
 @kernel
-def lacks_funds(
-    state: np.ndarray, account: int, instrument: int, side: int, cash_fen: int, qty: int
-) -> int:
+def lacks_funds(state: np.ndarray, account: int, instrument: int, side: int, cash_fen: int, qty: int) -> int:
     """The risk rung of an order: cash for a buyer, units for a seller; NONE (0) in an unfunded market."""
     if rules_of(state)[instrument, Rule.FUNDED] == 0:
         return RejectReason.NONE
@@ -70,9 +68,7 @@ def lacks_funds(
 
 
 @kernel
-def hold(
-    state: np.ndarray, account: int, instrument: int, side: int, cash_fen: int, qty: int
-) -> None:
+def hold(state: np.ndarray, account: int, instrument: int, side: int, cash_fen: int, qty: int) -> None:
     """Freeze `cash_fen` for a buyer or `qty` units for a seller. Negative amounts release."""
     if rules_of(state)[instrument, Rule.FUNDED] == 0:
         return

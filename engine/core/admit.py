@@ -154,7 +154,9 @@ def _refuse_syntax(state: np.ndarray, ask: np.ndarray) -> int:
         needs_price = ord_type == OrdType.LIMIT
     if (enters and qty == NONE) or (needs_price and price == NONE):
         return RejectReason.MISSING_FIELD
-    if (not enters and ask[Ask.TARGET_ID] == NONE) or (kind == CommandKind.PROPOSE and ask[Ask.CONTRA] == NONE):
+    if (not enters and ask[Ask.TARGET_ID] == NONE) or (
+        kind == CommandKind.PROPOSE and ask[Ask.CONTRA] == NONE
+    ):
         return RejectReason.MISSING_FIELD
     if qty != NONE and not 0 <= qty <= MAX_QTY_T:
         return RejectReason.OUT_OF_RANGE
@@ -225,7 +227,9 @@ def _refuse_screen(state: np.ndarray, ask: np.ndarray, instrument: int, price_fe
         cash = price_fen * qty
     elif kind == CommandKind.CLICK:
         levels = rules[Rule.CLICK_LEVELS]
-        if slot > NIL and not within_best(state, instrument, opposite(side), orders[slot, Order.PRICE], levels):
+        if slot > NIL and not within_best(
+            state, instrument, opposite(side), orders[slot, Order.PRICE], levels
+        ):
             return RejectReason.PRICE_OUTSIDE_BEST5
         cash = click_price(state, ask, slot) * qty
         if slot < NIL or (slot == NIL and ask[Ask.TARGET_ID] != NONE):
@@ -254,7 +258,9 @@ def _refuse_screen(state: np.ndarray, ask: np.ndarray, instrument: int, price_fe
         return reason
     if rules[Rule.SELF_TRADE] == SelfTrade.REJECT_TAKER:
         meets_self = crossing and market_of(state)[Market.REACH_SELF] == 1
-        if meets_self or (kind == CommandKind.CLICK and slot > NIL and orders[slot, Order.ACCOUNT] == account):
+        if meets_self or (
+            kind == CommandKind.CLICK and slot > NIL and orders[slot, Order.ACCOUNT] == account
+        ):
             return RejectReason.SELF_TRADE
     if kind == CommandKind.REPLACE and replaced_leaves(state, ask, slot) <= 0:
         return RejectReason.REPLACE_BELOW_FILLED

@@ -110,9 +110,7 @@ def cross(
         else:
             traded = min(qty, orders[maker, Order.LEAVES])
             qty -= traded
-            fill(
-                state, events, ask, order_id, account, side, limit_fen, traded, qty, maker
-            )
+            fill(state, events, ask, order_id, account, side, limit_fen, traded, qty, maker)
         price = best_price(state, instrument, resting)
     return qty
 
@@ -139,7 +137,20 @@ def enter(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
     if is_market or ask[Ask.TIF] != TimeInForce.DAY:
         cash = 0 if is_market else limit * leaves
         hold(state, account, instrument, side, -cash, -leaves)
-        emit(state, events, ask, EventKind.CANCELED, order_id, account, instrument, side, mode, limit, qty, leaves)
+        emit(
+            state,
+            events,
+            ask,
+            EventKind.CANCELED,
+            order_id,
+            account,
+            instrument,
+            side,
+            mode,
+            limit,
+            qty,
+            leaves,
+        )
         remember(state, order_id, False)
         return
     orders = orders_of(state)

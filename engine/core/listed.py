@@ -30,9 +30,7 @@ def _take(
         return leaves
     traded = min(leaves, orders[maker, Order.LEAVES])
     order_id = market_of(state)[Market.COMMAND_SEQ]
-    fill(
-        state, events, ask, order_id, account, side, held_price_fen, traded, leaves - traded, maker
-    )
+    fill(state, events, ask, order_id, account, side, held_price_fen, traded, leaves - traded, maker)
     return leaves - traded
 
 

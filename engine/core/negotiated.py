@@ -34,9 +34,7 @@ def propose(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
 
 
 @kernel
-def withdraw_proposal(
-    state: np.ndarray, events: np.ndarray, ask: np.ndarray, slot: int, kind: int
-) -> None:
+def withdraw_proposal(state: np.ndarray, events: np.ndarray, ask: np.ndarray, slot: int, kind: int) -> None:
     """The proposal ends without a trade: DECLINED, CANCELED or EXPIRED."""
     orders = orders_of(state)
     row = emit_order(state, events, ask, kind, slot)

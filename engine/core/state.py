@@ -283,6 +283,4 @@ def accounts_of(state: np.ndarray) -> np.ndarray:
 @kernel
 def units_of(state: np.ndarray) -> np.ndarray:
     """Units, int64, shape (accounts x instruments, UNITS_COLUMNS)."""
-    return table(
-        state[Part.UNITS], state[Part.ACCOUNT_COUNT] * state[Part.INSTRUMENT_COUNT], UNITS_COLUMNS
-    )
+    return table(state[Part.UNITS], state[Part.ACCOUNT_COUNT] * state[Part.INSTRUMENT_COUNT], UNITS_COLUMNS)

@@ -14,7 +14,13 @@ from sim.population import Population
 
 
 def searchers(
-    people: Population, p: Parameters, today: Today, ready: np.ndarray, need_t: np.ndarray, mood: np.ndarray, min_t: int
+    people: Population,
+    p: Parameters,
+    today: Today,
+    ready: np.ndarray,
+    need_t: np.ndarray,
+    mood: np.ndarray,
+    min_t: int,
 ) -> np.ndarray:
     """Large approved buyers that search today, indices in ascending order of `mood` (one uniform a firm)."""
     chance = p.search_base + p.search_pressure * urgency(today.days_to_binding(people), p.urgency_days)

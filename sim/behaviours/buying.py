@@ -26,7 +26,12 @@ def screen_limits_fen(people: Population, p: Parameters, today: Today, scatter: 
 
 
 def rows(
-    p: Parameters, firms: np.ndarray, limits_fen: np.ndarray, need_t: np.ndarray, best_ask_fen: int | None, max_t: int
+    p: Parameters,
+    firms: np.ndarray,
+    limits_fen: np.ndarray,
+    need_t: np.ndarray,
+    best_ask_fen: int | None,
+    max_t: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(clicks, bids) as COMMAND rows for `firms`; limits and needs are theirs, shape (n,)."""
     limit = np.floor(limits_fen).astype(np.int64)

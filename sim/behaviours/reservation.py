@@ -22,7 +22,9 @@ def private_value_fen(people: Population, p: Parameters) -> np.ndarray:
 
 def buyer_limit_fen(people: Population, p: Parameters, today: Today) -> np.ndarray:
     """Most that each firm pays today, float, shape (firms,)."""
-    return private_value_fen(people, p) * (1 + p.deadline_willingness * urgency(today.days_to_deadline, p.willingness_days))
+    return private_value_fen(people, p) * (
+        1 + p.deadline_willingness * urgency(today.days_to_deadline, p.willingness_days)
+    )
 
 
 def seller_floor_fen(people: Population, p: Parameters, sold_share: np.ndarray) -> np.ndarray:

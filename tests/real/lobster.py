@@ -85,7 +85,9 @@ def write_orders(messages: Path, orders: Path) -> dict[str, list[Fill]]:
         unseen = deque(_never_entered(messages))
         for run in runs(messages):
             number, time_ns, kind, order_id, qty, price, direction = run[0]
-            while unseen and (kind == 1 and int(unseen[0][0]) < int(order_id) or unseen[0][0] in {r[3] for r in run}):
+            while unseen and (
+                kind == 1 and int(unseen[0][0]) < int(order_id) or unseen[0][0] in {r[3] for r in run}
+            ):
                 enter(time_ns, *unseen.popleft())
             if kind == 1:
                 enter(time_ns, order_id, qty, price, direction)
@@ -98,7 +100,9 @@ def write_orders(messages: Path, orders: Path) -> dict[str, list[Fill]]:
                     limit = max(prices) if direction == -1 else min(prices)
                     side = "buy" if direction == -1 else "sell"
                     total = sum(row[4] for row in run)
-                    out.writerow([time_ns, "new", incoming, "taker", side, "limit", "ioc", f"{limit / 100:.2f}", total])
+                    out.writerow(
+                        [time_ns, "new", incoming, "taker", side, "limit", "ioc", f"{limit / 100:.2f}", total]
+                    )
                     expected[incoming] = [(row[3], row[4]) for row in run]
                     for row in run:
                         leaves[row[3]] -= row[4]

@@ -12,9 +12,7 @@ from sim.checks import CHECKS, FITTED, UNDEFINED_FOR_NULL, load_records, run_che
 from sim.result import DAY, FIRM, Season
 
 NAMES = [check.name for check in CHECKS]
-REAL_SERIES = (
-    Path(__file__).parents[3] / "shared" / "data" / "cea_national_daily" / "cea_daily_2021_2025.csv"
-)
+REAL_SERIES = Path(__file__).parents[3] / "shared" / "data" / "cea_national_daily" / "cea_daily_2021_2025.csv"
 TURNOVER_2021_FEN = 766_123_002_300
 HOLIDAYS = ["2021-09-20", "2021-09-21", *(f"2021-10-0{day}" for day in range(1, 8))]
 
@@ -412,9 +410,7 @@ def real_season() -> Season:
     days["listed_qty_t"] = [int(row["listed_volume_t"]) for row in rows]
     days["block_qty_t"] = [int(row["block_volume_t"]) for row in rows]
     set_value(days)
-    block_price_fen = (TURNOVER_2021_FEN - days["listed_value_fen"].sum()) / days[
-        "block_qty_t"
-    ].sum()
+    block_price_fen = (TURNOVER_2021_FEN - days["listed_value_fen"].sum()) / days["block_qty_t"].sum()
     days["block_value_fen"] = np.rint(days["block_qty_t"] * block_price_fen)
     days["spread_fen"] = days["depth_t"] = np.nan
     return Season(days, firms=None)

@@ -128,9 +128,7 @@ def test_expected_shares_are_the_record_exactly() -> None:
     december = np.datetime64("2021-12-01") <= DATES
     last_two = np.datetime64("2021-11-01") <= DATES
     assert model.lots[december].sum() / LOTS == pytest.approx(recorded(records, "december_share"))
-    assert model.lots[last_two].sum() / LOTS == pytest.approx(
-        recorded(records, "last_two_months_share")
-    )
+    assert model.lots[last_two].sum() / LOTS == pytest.approx(recorded(records, "last_two_months_share"))
 
 
 def test_scalars_follow_the_record_they_are_given() -> None:
@@ -158,9 +156,7 @@ def test_nothing_but_the_six_scalars_is_read() -> None:
         "vwap",
         "return_sd",
     }
-    scrambled = with_recorded(
-        records, **{name: 0.123 for name in records.checks if name not in scalars}
-    )
+    scrambled = with_recorded(records, **{name: 0.123 for name in records.checks if name not in scalars})
     volume = msgspec.structs.replace(records.monthly_volume, volume_t={})
     scrambled = msgspec.structs.replace(scrambled, monthly_volume=volume)
     season = fit_null(DATES, scrambled).season(3)
@@ -192,9 +188,7 @@ def test_record_that_cannot_be_matched_is_refused() -> None:
             msgspec.structs.replace(
                 records,
                 checks=records.checks
-                | {
-                    "december_share": msgspec.structs.replace(records.checks["vwap"], recorded=None)
-                },
+                | {"december_share": msgspec.structs.replace(records.checks["vwap"], recorded=None)},
             ),
         )
     with pytest.raises(ValueError, match=str(DEADLINE)):
