@@ -45,9 +45,7 @@ class EngineName(StrEnum):
     REFERENCE = "reference"
 
 
-EngineOption = Annotated[
-    EngineName, typer.Option("--engine", help="The compiled engine or its readable twin.")
-]
+EngineOption = Annotated[EngineName, typer.Option("--engine", help="The compiled engine or its readable twin.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
 
 
@@ -78,9 +76,7 @@ def replay(
     return run(scenario, seed, None if out is None else Path(out), engine, progress)
 
 
-def match(
-    rules: str, orders: str | Path, events: str | Path | None = None, engine: str = "fast"
-) -> dict[str, Any]:
+def match(rules: str, orders: str | Path, events: str | Path | None = None, engine: str = "fast") -> dict[str, Any]:
     """Run a file of commands through an engine.
 
     Parameters
@@ -134,9 +130,7 @@ def _scenarios(*, as_json: JsonOption = False) -> None:
 
 @app.command("rules", epilog="Example: emex rules cn-cea")
 def _rules(
-    market: Annotated[
-        str | None, typer.Argument(metavar="[MARKET]", help="Omit it to list the markets.")
-    ] = None,
+    market: Annotated[str | None, typer.Argument(metavar="[MARKET]", help="Omit it to list the markets.")] = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
@@ -156,9 +150,7 @@ def _match(
     *,
     rules: Annotated[str, typer.Option(metavar="MARKET", help="Name from `emex rules`, or a TOML file.")],
     orders: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Commands, CSV or Parquet.")],
-    events: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="Write events here, CSV or Parquet.")
-    ] = None,
+    events: Annotated[Path | None, typer.Option(dir_okay=False, help="Write events here, CSV or Parquet.")] = None,
     engine: EngineOption = EngineName.FAST,
     as_json: JsonOption = False,
 ) -> None:

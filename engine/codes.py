@@ -127,7 +127,8 @@ class EventKind(IntEnum):
 class RejectReason(IntEnum):
     """Why a command was refused. Ascending number = order of checking = documented precedence.
 
-    A check that cannot be evaluated (the funds of an unknown order) counts as passed. Ranges: 2xxx syntax and
+    A check that cannot be evaluated counts as passed: the funds behind an unknown order, or behind a proposal that is
+    over; the size of a replacement of somebody else's order. Ranges: 2xxx syntax and
     identity, 3xxx state of the market, 4xxx price and size, 5xxx risk, 6xxx order, 8xxx block. 1xxx (session),
     7xxx (control) and 9xxx (system) belong to the doors outside the engine.
     """

@@ -243,10 +243,7 @@ class Exchange:
         for before, after in zip(old, self._instruments, strict=True):
             begin, count = before[Instrument.LADDER_OFFSET], before[Instrument.LADDER_SIZE]
             shift = (
-                after[Instrument.LADDER_OFFSET]
-                - begin
-                + before[Instrument.LADDER_LOW]
-                - after[Instrument.LADDER_LOW]
+                after[Instrument.LADDER_OFFSET] - begin + before[Instrument.LADDER_LOW] - after[Instrument.LADDER_LOW]
             )
             occupied = np.flatnonzero(heads[:, begin : begin + count].any(axis=0)) + begin
             new_heads[:, occupied + shift] = heads[:, occupied]
@@ -258,7 +255,7 @@ class Exchange:
     def _describe(self) -> None:
         """Write the descriptor: where every table lies and how long it is."""
         state = self._state
-        tables = {
+        tables: dict[Part, np.ndarray] = {
             Part.MARKET: self._market, Part.ORDERS: self._orders, Part.IDS: self._ids, Part.HEADS: self._heads,
             Part.TAILS: self._tails, Part.WORDS: self._words, Part.SUMMARY: self._summary,
             Part.INSTRUMENTS: self._instruments, Part.RULES: self._rules, Part.RULE_ROWS: self._rule_rows,

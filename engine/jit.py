@@ -29,9 +29,7 @@ def _sources_digest() -> str:
     """Digest of everything that decides what is compiled: engine sources, Python and compiler versions."""
     digest = hashlib.blake2b(digest_size=8)
     here = Path(__file__).parent
-    for path in sorted(
-        [here / "codes.py", here / "records.py", here / "jit.py", *(here / "core").glob("*.py")]
-    ):
+    for path in sorted([here / "codes.py", here / "records.py", here / "jit.py", *(here / "core").glob("*.py")]):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     for part in (sys.version, version("numba"), version("numpy")):
@@ -83,7 +81,7 @@ def kernel(function: F) -> F:
     No Python objects, floor division, wrapping integers. Machine code lands inside the entry that calls it.
     """
     options: dict[str, Any] = {"error_model": "numpy", "nogil": True}
-    return _one_version(nb.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function))
+    return cast("F", _one_version(nb.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)))
 
 
 def entry(function: F) -> F:

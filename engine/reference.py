@@ -87,9 +87,7 @@ class InstrumentDay:
     qty: int = 0
     value: int = 0
     issued: int = 0
-    book: dict[int, SortedDict] = field(
-        default_factory=lambda: {Side.BUY: SortedDict(), Side.SELL: SortedDict()}
-    )
+    book: dict[int, SortedDict] = field(default_factory=lambda: {Side.BUY: SortedDict(), Side.SELL: SortedDict()})
 
 
 def opposite(side: int) -> int:
@@ -116,9 +114,7 @@ class ReferenceExchange:
         self._rows = rules.rows.tolist()
         self._initial_phase = rules.initial_phase
         self._days = [InstrumentDay([], 0) for _ in rules.symbols]
-        self._accounts = {
-            n: Account(NONE, [Holding() for _ in rules.symbols]) for n in (EXCHANGE, GOVERNMENT)
-        }
+        self._accounts = {n: Account(NONE, [Holding() for _ in rules.symbols]) for n in (EXCHANGE, GOVERNMENT)}
         self._orders: dict[int, RestingOrder] = {}
         self._ended: dict[int, RejectReason] = {}
         """How orders of this day ended: the reason for whoever still asks for them."""
@@ -274,9 +270,7 @@ class ReferenceExchange:
             return RejectReason.MISSING_FIELD
         if qty != NONE and not 0 <= qty <= MAX_QTY_T:
             return RejectReason.OUT_OF_RANGE
-        if account not in self._accounts or (
-            kind == CommandKind.PROPOSE and ask["contra"] not in self._accounts
-        ):
+        if account not in self._accounts or (kind == CommandKind.PROPOSE and ask["contra"] not in self._accounts):
             return RejectReason.UNKNOWN_ACCOUNT
         # 3010 to 3060
         order, ended = self._target(ask)
@@ -334,9 +328,7 @@ class ReferenceExchange:
     def _offered(ask: Ask, rules: list[int]) -> bool:
         kind = ask["kind"]
         if kind == CommandKind.NEW:
-            return bool(
-                rules[Rule.ORD_TYPES] >> ask["ord_type"] & rules[Rule.TIMES_IN_FORCE] >> ask["tif"] & 1
-            )
+            return bool(rules[Rule.ORD_TYPES] >> ask["ord_type"] & rules[Rule.TIMES_IN_FORCE] >> ask["tif"] & 1)
         if kind == CommandKind.CLICK:
             return rules[Rule.MODE] == TradingMode.LISTED
         return kind != CommandKind.PROPOSE or rules[Rule.BLOCK_MIN_QTY_T] != NONE
@@ -441,9 +433,7 @@ class ReferenceExchange:
         known = 0 <= instrument < len(self._days)
         if qty == NONE:
             return RejectReason.MISSING_FIELD
-        if not 0 < qty <= MAX_QTY_T or (
-            issues and known and self._days[instrument].issued + qty > MAX_UNITS_T
-        ):
+        if not 0 < qty <= MAX_QTY_T or (issues and known and self._days[instrument].issued + qty > MAX_UNITS_T):
             return RejectReason.OUT_OF_RANGE
         if ask["account"] not in self._accounts:
             return RejectReason.UNKNOWN_ACCOUNT
@@ -453,7 +443,8 @@ class ReferenceExchange:
 
     def _rule_reason(self, ask: Ask) -> RejectReason:
         ranges = {
-            Rule.BAND_DOWN_BP: (NONE, BASIS - 1), Rule.BAND_UP_BP: (NONE, BASIS - 1), Rule.BLOCK_BAND_BP: (NONE, BASIS - 1),
+            Rule.BAND_DOWN_BP: (NONE, BASIS - 1), Rule.BAND_UP_BP: (NONE, BASIS - 1),
+            Rule.BLOCK_BAND_BP: (NONE, BASIS - 1),
             Rule.TRADABLE: (0, 1), Rule.UNITS_T_PLUS: (0, 1), Rule.SCREEN_MAX_QTY_T: (1, 10**9),
             Rule.CLICK_LEVELS: (1, 10**9),
         }  # fmt: skip
@@ -488,7 +479,9 @@ class ReferenceExchange:
             met = self._reachable(day, side, NONE, qty, None, account)
             cash = sum(order.price * fill for order, fill in met)
         self._hold(account, instrument, side, cash, qty)
-        me = RestingOrder(self._command_seq, account, instrument, side, mode, limit, qty, 0, NONE, NONE, ask["client_ref"])  # fmt: skip
+        me = RestingOrder(
+            self._command_seq, account, instrument, side, mode, limit, qty, 0, NONE, NONE, ask["client_ref"]
+        )
         self._emit_order(ask, EventKind.ACCEPTED, me)
         if mode == TradingMode.CONTINUOUS:
             self._cross(ask, me)
@@ -529,7 +522,9 @@ class ReferenceExchange:
         listing = self._orders.get(ask["target_id"])
         held_price = listing.price if listing else ask["price_fen"]
         self._hold(account, instrument, side, held_price * qty, qty)
-        me = RestingOrder(self._command_seq, account, instrument, side, TradingMode.LISTED, held_price, qty, 0, NONE, NONE, NONE)  # fmt: skip
+        me = RestingOrder(
+            self._command_seq, account, instrument, side, TradingMode.LISTED, held_price, qty, 0, NONE, NONE, NONE
+        )
         self._emit_order(ask, EventKind.ACCEPTED, me, price_fen=ask["price_fen"])
         if listing:
             self._take(ask, me, listing)
@@ -541,9 +536,7 @@ class ReferenceExchange:
         if me.leaves:
             self._hold(account, instrument, side, -held_price * me.leaves, -me.leaves)
             self._emit_order(ask, EventKind.CANCELED, me, price_fen=ask["price_fen"])
-        self._ended[me.order_id] = (
-            RejectReason.ALREADY_CANCELLED if me.leaves else RejectReason.TOO_LATE_FILLED
-        )
+        self._ended[me.order_id] = RejectReason.ALREADY_CANCELLED if me.leaves else RejectReason.TOO_LATE_FILLED
 
     def _propose(self, ask: Ask) -> None:
         proposal = RestingOrder(
@@ -607,9 +600,7 @@ class ReferenceExchange:
         self._date, self._phase = date, self._initial_phase
         for instrument, day in enumerate(self._days):
             rows = [row for row in self._rows if row[-1] == instrument]
-            day.rules = [row for row in rows[:1] + rows[1:] if row is rows[0] or row[Rule.FROM_DATE] <= date][
-                -1
-            ][:-1]
+            day.rules = [row for row in rows[:1] + rows[1:] if row is rows[0] or row[Rule.FROM_DATE] <= date][-1][:-1]
             day.prev_close = day.prev_close or day.rules[Rule.REFERENCE_FEN]
             self._set_limits(day)
 
@@ -756,9 +747,7 @@ class ReferenceExchange:
             del self._orders[order.order_id]
         else:
             self._emit_order(ask, kind, order, **fields)
-            self._hold(
-                order.account, order.instrument, order.side, -order.price * order.leaves, -order.leaves
-            )
+            self._hold(order.account, order.instrument, order.side, -order.price * order.leaves, -order.leaves)
             self._unlink(order)
         self._ended[order.order_id] = RejectReason.ALREADY_CANCELLED
 
@@ -780,9 +769,7 @@ class ReferenceExchange:
             account.holdings[instrument].available -= qty
             account.holdings[instrument].held += qty
 
-    def _deliver(
-        self, instrument: int, buyer: int, seller: int, held_price: int, price: int, qty: int
-    ) -> None:
+    def _deliver(self, instrument: int, buyer: int, seller: int, held_price: int, price: int, qty: int) -> None:
         """Delivery versus payment."""
         rules = self._days[instrument].rules
         if not rules[Rule.FUNDED]:

@@ -34,7 +34,7 @@ from engine.codes import (
 from engine.core.accounts import EXCHANGE_ACCOUNT, GOVERNMENT_ACCOUNT
 from engine.digest import EventDigest, state_digest
 from engine.errors import OrderFileError
-from engine.records import EVENT, empty_commands
+from engine.records import empty_commands
 from engine.rules.compiler import date_number
 from engine.rules.schema import Rulebook
 from engine.rules.sessions import Timetable
@@ -87,9 +87,7 @@ class _Door:
     line: int = 0
 
     def fail(self, column: str, value: object, expected: str) -> OrderFileError:
-        return OrderFileError(
-            f"{self.path}: line {self.line}, column {column}: got {value!r}, expected {expected}"
-        )
+        return OrderFileError(f"{self.path}: line {self.line}, column {column}: got {value!r}, expected {expected}")
 
     def one_of(self, column: str, value: str, known: dict[str, Any]) -> Any:
         if value.lower() not in known:
@@ -156,7 +154,9 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 if not cells:
                     continue
                 if len(cells) != len(header):
-                    message = f"{path}: line {reader.line_num}: got {len(cells)} cells, expected {len(header)} as in the header"
+                    message = (
+                        f"{path}: line {reader.line_num}: got {len(cells)} cells, expected the header's {len(header)}"
+                    )
                     raise OrderFileError(message)
                 yield reader.line_num, {k: v.strip() for k, v in zip(header, cells, strict=True) if v.strip()}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -277,9 +277,7 @@ def _read_cells(door: _Door, cells: dict[str, str], row: Any, kind: CommandKind,
 
 def event_table(events: np.ndarray, door: _Door) -> pa.Table:
     """EVENT rows in the clients' words: the columns of `EVENT_COLUMNS`, empty where a field is absent."""
-    names = {number: name for name, number in door.accounts.items()} | {
-        n: k for k, n in _NAMED_ACCOUNTS.items()
-    }
+    names = {number: name for name, number in door.accounts.items()} | {n: k for k, n in _NAMED_ACCOUNTS.items()}
 
     def mapped(column: str, words: Callable[[int], str]) -> pa.Array:
         return pa.array([words(value) for value in events[column].tolist()], pa.string())
@@ -332,9 +330,9 @@ def match_file(rules: str, orders: Path, events: Path | None = None, engine: str
     book, venue = open_venue(rules, engine)
     commands, door = read_commands(orders, book)
     produced = venue.submit(commands)
-    _name_events(produced, commands, door)
+    shown = _named_as_asked(produced, commands)
     if events is not None:
-        _write(event_table(produced, door), events)
+        _write(event_table(shown, door), events)
     digest = EventDigest()
     digest.update(produced)
     trades = produced[produced["kind"] == EventKind.TRADE]
@@ -353,12 +351,14 @@ def match_file(rules: str, orders: Path, events: Path | None = None, engine: str
     }
 
 
-def _name_events(events: np.ndarray, commands: np.ndarray, door: _Door) -> None:
-    """A reject is shown under the client's id of the refused request where that request entered an order."""
+def _named_as_asked(events: np.ndarray, commands: np.ndarray) -> np.ndarray:
+    """A copy in which a refused request that would have entered an order stands under its own id."""
+    events = events.copy()
     refused = np.flatnonzero(events["kind"] == EventKind.REJECTED)
     seqs = events["command_seq"][refused]
     enters = np.isin(commands["kind"][seqs - 1], _ENTERS)
     events["order_id"][refused[enters]] = seqs[enters]
+    return events
 
 
 def _counts(values: np.ndarray, enum: type[EventKind | RejectReason]) -> dict[str, int]:

@@ -359,9 +359,7 @@ CHECKS = (
 """The table of checks, in the order of the report."""
 
 
-def run_checks(
-    season: Season, records: Records, null_pass_rates: Mapping[str, float | None]
-) -> list[dict[str, Any]]:
+def run_checks(season: Season, records: Records, null_pass_rates: Mapping[str, float | None]) -> list[dict[str, Any]]:
     """Judge one season.
 
     Parameters

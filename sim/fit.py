@@ -50,9 +50,7 @@ def fit(plan: SeasonPlan, trials: int, seeds: int) -> optuna.Study:
 
 def main() -> None:
     """Command line of this module."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--seeds", type=int, default=16)
     arguments = parser.parse_args()

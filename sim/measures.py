@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.codes import EventKind, Phase, Side, TradingMode
-from engine.feed.depth import DepthFeed
-from engine.rules.sessions import Timetable
-from sim.population import Population
 from sim.result import DAY, FIRM
 
 if TYPE_CHECKING:
+    from engine.feed.depth import DepthFeed
+    from engine.rules.sessions import Timetable
     from sim.compliance import Outcome
+    from sim.population import Population
     from sim.world import Books
 
 MORNING, AFTERNOON = int(Phase.MORNING), int(Phase.AFTERNOON)

@@ -139,7 +139,7 @@ class NullModel:
 def _recorded(records: Records, name: str) -> float:
     value = records.checks[name].recorded
     if not isinstance(value, int | float):
-        raise ValueError(f"{name}: the null model needs a recorded number, not {value!r}")
+        raise TypeError(f"{name}: the null model needs a recorded number, not {value!r}")
     return float(value)
 
 
@@ -157,9 +157,7 @@ def _bisect(function: Callable[[float], float], low: float, high: float) -> floa
     return (low + high) / 2
 
 
-def _match_intensity(
-    dates: Dates, december: float, last_two_months: float
-) -> tuple[NDArray[np.float64], float, float]:
+def _match_intensity(dates: Dates, december: float, last_two_months: float) -> tuple[NDArray[np.float64], float, float]:
     """Relative intensity by day (sums to 1), base rate and time scale for two recorded shares."""
     announced = np.where(dates >= ANNOUNCEMENT, 1.0, 0.0)
     to_deadline = (DEADLINE - dates) / np.timedelta64(1, "D")

@@ -4,7 +4,7 @@ A season's public facts are not here (`sim/season.py`), nor is any recorded figu
 """
 
 import tomllib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ def describe() -> list[dict[str, Any]]:
     for name, entry in data.items():
         complete = set(entry) <= _KEYS and entry.get("kind") in _KINDS and entry.get("source")
         if not complete or (entry["kind"] == "fitted") != ("range" in entry):
-            message = f"{FILE.name}: {name}: got {entry!r}, expected value, unit, kind {_KINDS}, source, meaning (a range where fitted)"
+            message = f"{FILE.name}: {name}: got {entry!r}, expected value, unit, kind {_KINDS}, source, meaning, range if fitted"
             raise ScenarioError(message)
         rows.append({"name": name, "tuned": False, **entry})
     return rows
@@ -96,4 +96,4 @@ def load_parameters(**changes: float) -> Parameters:
         if name not in values:
             message = f"parameter {name!r}: got {value!r}, expected one of {', '.join(sorted(values))}"
             raise ScenarioError(message)
-    return replace(Parameters(**values), **changes)
+    return Parameters(**(values | changes))

@@ -60,7 +60,8 @@ def _normal(uniforms: np.ndarray) -> np.ndarray:
     """Standard normal quantiles by a fine table of the normal distribution, float."""
     grid = np.linspace(-8, 8, 16_001)
     cumulative = np.cumsum(np.exp(-(grid**2) / 2))
-    return np.interp(uniforms, cumulative / cumulative[-1], grid)
+    quantiles: np.ndarray = np.interp(uniforms, cumulative / cumulative[-1], grid)
+    return quantiles
 
 
 def _groups(plan: SeasonPlan, p: Parameters, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -123,9 +123,7 @@ class Port:
         }
 
 
-def listings(
-    firms: np.ndarray, side: np.ndarray | int, prices_fen: np.ndarray, qty_t: np.ndarray
-) -> np.ndarray:
+def listings(firms: np.ndarray, side: np.ndarray | int, prices_fen: np.ndarray, qty_t: np.ndarray) -> np.ndarray:
     """NEW limit day orders, COMMAND rows, shape (n,)."""
     rows = empty_commands(len(firms))
     rows["kind"], rows["account"], rows["instrument"] = CommandKind.NEW, firms + FIRST_ACCOUNT, ALLOWANCE

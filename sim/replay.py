@@ -110,9 +110,7 @@ def _compliance(season: Season) -> dict[str, Any]:
     }
 
 
-def _summary(
-    plan: SeasonPlan, seed: int, season: Season, rows: list[dict[str, Any]], seconds: float
-) -> dict[str, Any]:
+def _summary(plan: SeasonPlan, seed: int, season: Season, rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
     events = season.events
     assert events is not None, "a simulated season has a tape"
     orders = int((events["kind"] == EventKind.ACCEPTED).sum())
@@ -156,8 +154,8 @@ def model_constants(plan: SeasonPlan) -> list[dict[str, Any]]:
     """Every number the season was made of: the scenario's facts, the rulebook's values, the model's parameters."""
     facts = [{"kind": "public fact", "tuned": False, **row} for row in plan.facts()]
     rules = [
-        {"name": value.key, "value": str(value.value), "unit": "", "kind": "rule", "source": value.source, "tuned": False,
-         "meaning": "" if value.verified else "unverified"}
+        {"name": value.key, "value": str(value.value), "unit": "", "kind": "rule", "source": value.source,
+         "tuned": False, "meaning": "" if value.verified else "unverified"}
         for value in find_rulebook(plan.market).values
     ]  # fmt: skip
     return [*describe(), *facts, *rules]
@@ -204,7 +202,8 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
     held = [row for row in summary["checks"] if row["passed"]]
     evidence = sum(row["kind"] == "evidence" for row in held)
     console.print(
-        f"{len(held)} of {len(summary['checks'])} checks hold, {evidence} of those are evidence; digest {summary['digest']}"
+        f"{len(held)} of {len(summary['checks'])} checks hold, {evidence} of those are evidence; "
+        f"digest {summary['digest']}"
     )
 
 

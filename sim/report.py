@@ -82,9 +82,7 @@ def _section(title: str, *parts: str) -> str:
     return f"<section>{_say(title, 'h2')}{''.join(parts)}</section>\n"
 
 
-def _table(
-    columns: list[str], rows: Iterable[tuple[str, list[str]]], css: str, numbers: range = range(0)
-) -> str:
+def _table(columns: list[str], rows: Iterable[tuple[str, list[str]]], css: str, numbers: range = range(0)) -> str:
     """A table; with the class `cards` its rows become cards on a phone.
 
     `rows` are pairs of CSS class and cells, the cells already HTML; columns in `numbers` are set flush right.
@@ -383,9 +381,7 @@ def _compliance(firms: np.ndarray) -> str:
     rates = [float(complied[d].mean()) if d.size else None for d in deciles]
     short_mt = [int(firms["shortfall_t"][d].sum()) / 1e6 for d in deciles]
     data = [
-        _bar(
-            "Complied | 足额履约", names, rates, BLUE, "%{y:.1%}", showlegend=False, texttemplate="%{y:.0%}"
-        ),
+        _bar("Complied | 足额履约", names, rates, BLUE, "%{y:.1%}", showlegend=False, texttemplate="%{y:.0%}"),
         _bar("Shortfall | 缺口", names, short_mt, RED, "%{y:.3f} Mt", yaxis="y2", showlegend=False),
     ]
     size = "tenth of firms by emissions (10 = largest) | 按排放量十等分（10为最大）"
@@ -524,9 +520,7 @@ def _repeat(summary: Row, parameters: list[Row]) -> str:
         ("days, firms, orders, trades | 交易日、企业、申报、成交", f"{days}, {firms}, {orders}, {trades}"),
         ("time | 用时", f"{summary['seconds']:.1f} s, {summary['orders_per_second']:,.0f} orders/s"),
     ]
-    rows = "".join(
-        f"<tr><td>{_say(name)}</td><td><code>{escape(fact)}</code></td></tr>" for name, fact in facts
-    )
+    rows = "".join(f"<tr><td>{_say(name)}</td><td><code>{escape(fact)}</code></td></tr>" for name, fact in facts)
     fitted = ", ".join(row["name"] for row in parameters if row["kind"] == "fitted") or "–"
     caveat = (
         "A workshop model for comparing rules, neither a forecast nor a reconstruction: no firm in it is a "
@@ -560,9 +554,7 @@ def _repeat(summary: Row, parameters: list[Row]) -> str:
     )  # fmt: skip
 
 
-def write_report(
-    path: Path, season: Season, summary: Row, announced: list[Row], parameters: list[Row]
-) -> None:
+def write_report(path: Path, season: Season, summary: Row, announced: list[Row], parameters: list[Row]) -> None:
     """Write the page.
 
     Parameters

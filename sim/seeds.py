@@ -26,17 +26,13 @@ HELD_WANTED, EVIDENCE_WANTED = 13, 3
 Row = dict[str, Any]
 
 
-def season_checks(
-    plan: SeasonPlan, p: Parameters, seed: int, null_rates: dict[str, float | None]
-) -> list[Row]:
+def season_checks(plan: SeasonPlan, p: Parameters, seed: int, null_rates: dict[str, float | None]) -> list[Row]:
     """The checks of one season."""
     season = World(plan, p, seed).run()
     return checks.run_checks(season, checks.load_records(), null_rates)
 
 
-def many(
-    plan: SeasonPlan, p: Parameters, seeds: range, null_rates: dict[str, float | None]
-) -> list[list[Row]]:
+def many(plan: SeasonPlan, p: Parameters, seeds: range, null_rates: dict[str, float | None]) -> list[list[Row]]:
     """`season_checks` for each seed, in parallel on this machine's cores."""
     run = delayed(season_checks)
     found: list[list[Row]] = Parallel(n_jobs=-1)(run(plan, p, seed, null_rates) for seed in seeds)
@@ -87,9 +83,7 @@ def print_table(rows: list[Row], title: str) -> None:
 
 def main() -> int:
     """Command line of this module."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--first", type=int, default=301)
     parser.add_argument("--count", type=int, default=10)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")

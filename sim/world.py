@@ -94,9 +94,7 @@ class World:
         outcome = settle(self.plan, self.people, self.port, everyone)
         totals = self.port.totals()
         assert totals["cash_in_fen"] == totals["cash_in_accounts_fen"], "cash was lost or created"
-        assert totals["allowances_issued_t"] == totals["allowances_in_accounts_t"], (
-            "units were lost or created"
-        )
+        assert totals["allowances_issued_t"] == totals["allowances_in_accounts_t"], "units were lost or created"
         assert totals["offsets_issued_t"] == totals["offsets_in_accounts_t"], "offsets were lost or created"
         events = self.port.events()
         return Season(
@@ -144,9 +142,7 @@ class World:
         """One day of procrastination and of office work."""
         short = self._position_t() < 0
         self.books.begun |= procrastination.begins(self.people, today)
-        buying_step = np.where(
-            self.books.begun, approval.buyer_step(self.people, self.p, today, self._known), 0
-        )
+        buying_step = np.where(self.books.begun, approval.buyer_step(self.people, self.p, today, self._known), 0)
         selling_step = approval.seller_step(self.people, self.p, self._known)
         self.books.progress += np.where(short, buying_step, selling_step)
 
@@ -175,9 +171,7 @@ class World:
         ready = for_sale > 0
         ready[self._desks] = False
         best_bid = self.port.best(Side.BUY)
-        rows = self.sellers.rows(
-            self.p, today, ready, for_sale, rng.random(self.count), best_bid, self._max_t
-        )
+        rows = self.sellers.rows(self.p, today, ready, for_sale, rng.random(self.count), best_bid, self._max_t)
         self._send_funded(rows, rng)
 
     def _rounds(self, today: Today, rng: np.random.Generator, count: int) -> None:
@@ -190,12 +184,8 @@ class World:
             on_screen = (need < self._block_t) | (self.books.failures >= self.p.search_patience)
             firms = np.flatnonzero((need > 0) & on_screen & (attention < self.p.buying_attention))
             limits = buying.screen_limits_fen(self.people, self.p, today, scatter)[firms]
-            taken, bids = buying.rows(
-                self.p, firms, limits, need[firms], self.port.best(Side.SELL), self._max_t
-            )
-            self._send_funded(
-                np.concatenate([taken, bids, *self._noise_rows(noise_clicks[number::count])]), rng
-            )
+            taken, bids = buying.rows(self.p, firms, limits, need[firms], self.port.best(Side.SELL), self._max_t)
+            self._send_funded(np.concatenate([taken, bids, *self._noise_rows(noise_clicks[number::count])]), rng)
             self.port.advance(ROUND_SECONDS)
 
     def _noise_rows(self, wanted: list[noise.Click]) -> list[np.ndarray]:
@@ -227,8 +217,8 @@ class World:
         band = measures.block_band(today.close_fen, self._block_bp)
         search_rng = stream(self.seed, f"search {today.index}")
         deals, failed = block_search.search(
-            self.p, buyers, need, limit, np.flatnonzero(for_sale >= self._block_t), for_sale, floor, today.close_fen, band,
-            self._block_t, search_rng,
+            self.p, buyers, need, limit, np.flatnonzero(for_sale >= self._block_t), for_sale, floor, today.close_fen,
+            band, self._block_t, search_rng,
         )  # fmt: skip
         self.books.failures[failed] += 1
         self._trade_blocks(deals, rng)

@@ -22,10 +22,10 @@ from engine.core.accounts import is_open, lacks_cash, lacks_funds, lacks_units
 from engine.core.book import best_price, first_at, is_better, next_price, slot_of, within_best
 from engine.core.emit import opposite
 from engine.core.state import (
-    Ask,
     FILLED_ID,
     GONE_ID,
     NIL,
+    Ask,
     Instrument,
     Market,
     Order,
@@ -67,9 +67,7 @@ def crosses(side: int, limit_fen: int, resting_fen: int) -> bool:
 
 
 @kernel
-def reach(
-    state: np.ndarray, instrument: int, side: int, limit_fen: int, qty: int, levels: int, account: int
-) -> int:
+def reach(state: np.ndarray, instrument: int, side: int, limit_fen: int, qty: int, levels: int, account: int) -> int:
     """Walk what a taker would meet now: within its limit, the best `levels` prices and its quantity.
 
     Returns the tonnes it would get; leaves what it would pay in MARKET's REACH_COST and whether it would meet its own
@@ -154,9 +152,7 @@ def _refuse_syntax(state: np.ndarray, ask: np.ndarray) -> int:
         needs_price = ord_type == OrdType.LIMIT
     if (enters and qty == NONE) or (needs_price and price == NONE):
         return RejectReason.MISSING_FIELD
-    if (not enters and ask[Ask.TARGET_ID] == NONE) or (
-        kind == CommandKind.PROPOSE and ask[Ask.CONTRA] == NONE
-    ):
+    if (not enters and ask[Ask.TARGET_ID] == NONE) or (kind == CommandKind.PROPOSE and ask[Ask.CONTRA] == NONE):
         return RejectReason.MISSING_FIELD
     if qty != NONE and not 0 <= qty <= MAX_QTY_T:
         return RejectReason.OUT_OF_RANGE
@@ -227,9 +223,7 @@ def _refuse_screen(state: np.ndarray, ask: np.ndarray, instrument: int, price_fe
         cash = price_fen * qty
     elif kind == CommandKind.CLICK:
         levels = rules[Rule.CLICK_LEVELS]
-        if slot > NIL and not within_best(
-            state, instrument, opposite(side), orders[slot, Order.PRICE], levels
-        ):
+        if slot > NIL and not within_best(state, instrument, opposite(side), orders[slot, Order.PRICE], levels):
             return RejectReason.PRICE_OUTSIDE_BEST5
         cash = click_price(state, ask, slot) * qty
         if slot < NIL or (slot == NIL and ask[Ask.TARGET_ID] != NONE):
@@ -258,9 +252,7 @@ def _refuse_screen(state: np.ndarray, ask: np.ndarray, instrument: int, price_fe
         return reason
     if rules[Rule.SELF_TRADE] == SelfTrade.REJECT_TAKER:
         meets_self = crossing and market_of(state)[Market.REACH_SELF] == 1
-        if meets_self or (
-            kind == CommandKind.CLICK and slot > NIL and orders[slot, Order.ACCOUNT] == account
-        ):
+        if meets_self or (kind == CommandKind.CLICK and slot > NIL and orders[slot, Order.ACCOUNT] == account):
             return RejectReason.SELF_TRADE
     if kind == CommandKind.REPLACE and replaced_leaves(state, ask, slot) <= 0:
         return RejectReason.REPLACE_BELOW_FILLED

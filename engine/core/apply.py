@@ -14,9 +14,9 @@ from engine.core import accounts, admit, continuous, day, listed, negotiated
 from engine.core.book import slot_of
 from engine.core.emit import emit, emit_rejected
 from engine.core.state import (
-    Ask,
     NIL,
     Account,
+    Ask,
     Instrument,
     Market,
     Order,

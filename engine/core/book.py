@@ -179,7 +179,7 @@ def slot_of(state: np.ndarray, order_id: int) -> int:
     market = market_of(state)
     if order_id < market[Market.ID_BASE] or order_id > market[Market.COMMAND_SEQ]:
         return NIL
-    return np.int64(ids_of(state)[order_id - market[Market.ID_BASE]])
+    return ids_of(state)[order_id - market[Market.ID_BASE]] + 0
 
 
 @kernel
@@ -242,7 +242,7 @@ def unlink(state: np.ndarray, slot: int) -> None:
 @kernel
 def first_at(state: np.ndarray, instrument: int, side: int, price_fen: int) -> int:
     """Slot at the head of the queue at `price_fen` (inside the ladder); NIL when the level is empty."""
-    return np.int64(heads_of(state)[level_of(state, instrument, side, price_fen)])
+    return heads_of(state)[level_of(state, instrument, side, price_fen)] + 0
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""Continuous trading 连续竞价: price-time crossing at the resting order's price. NEW, REPLACE and CANCEL of screen orders.
+"""Continuous trading 连续竞价: price-time crossing at the resting order's price. NEW, REPLACE, CANCEL on the screen.
 
 A listed market uses the same entry, replacement and cancellation; it only never crosses by itself (`listed.py` takes).
 The caller has admitted the command and made room for its worst-case events.

@@ -14,8 +14,8 @@ from engine.core.continuous import remove
 from engine.core.emit import emit
 from engine.core.negotiated import withdraw_proposal
 from engine.core.state import (
-    Ask,
     NIL,
+    Ask,
     Instrument,
     Market,
     Order,
@@ -76,13 +76,9 @@ def set_limits(state: np.ndarray, instrument: int) -> None:
     low, high = rules[Rule.PRICE_LOW_FEN], rules[Rule.PRICE_HIGH_FEN]
     day[Instrument.LIMIT_LOW], day[Instrument.LIMIT_HIGH] = low, high
     if rules[Rule.BAND_DOWN_BP] != NONE:
-        day[Instrument.LIMIT_LOW] = max(
-            low, round_half_up(close * (BASIS - rules[Rule.BAND_DOWN_BP]), BASIS, tick)
-        )
+        day[Instrument.LIMIT_LOW] = max(low, round_half_up(close * (BASIS - rules[Rule.BAND_DOWN_BP]), BASIS, tick))
     if rules[Rule.BAND_UP_BP] != NONE:
-        day[Instrument.LIMIT_HIGH] = min(
-            high, round_half_up(close * (BASIS + rules[Rule.BAND_UP_BP]), BASIS, tick)
-        )
+        day[Instrument.LIMIT_HIGH] = min(high, round_half_up(close * (BASIS + rules[Rule.BAND_UP_BP]), BASIS, tick))
     day[Instrument.BLOCK_LOW], day[Instrument.BLOCK_HIGH] = low, high
     if rules[Rule.BLOCK_BAND_BP] != NONE:
         band = rules[Rule.BLOCK_BAND_BP]
@@ -140,9 +136,7 @@ def roll(state: np.ndarray, events: np.ndarray, ask: np.ndarray, room: int) -> b
             continue
         if day[Instrument.DAY_QTY] > 0:
             tick = rules_of(state)[instrument, Rule.TICK_FEN]
-            day[Instrument.PREV_CLOSE] = round_half_up(
-                day[Instrument.DAY_VALUE], day[Instrument.DAY_QTY], tick
-            )
+            day[Instrument.PREV_CLOSE] = round_half_up(day[Instrument.DAY_VALUE], day[Instrument.DAY_QTY], tick)
         row = emit(
             state, events, ask, EventKind.DAY_CLOSED, NONE, NONE, instrument, 0, 0, day[Instrument.PREV_CLOSE],
             day[Instrument.DAY_QTY], NONE,

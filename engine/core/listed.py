@@ -13,14 +13,12 @@ from engine.core.admit import click_price, crosses
 from engine.core.book import best_price, first_at, remember, slot_of
 from engine.core.continuous import fill, remove
 from engine.core.emit import emit, opposite
-from engine.core.state import Ask, NIL, Market, Order, market_of, orders_of, rules_of
+from engine.core.state import NIL, Ask, Market, Order, market_of, orders_of, rules_of
 from engine.jit import kernel
 
 
 @kernel
-def _take(
-    state: np.ndarray, events: np.ndarray, ask: np.ndarray, maker: int, held_price_fen: int, leaves: int
-) -> int:
+def _take(state: np.ndarray, events: np.ndarray, ask: np.ndarray, maker: int, held_price_fen: int, leaves: int) -> int:
     """Trade with one listing, or cancel it when it is the taker's own and the rulebook says so. Returns the rest."""
     orders = orders_of(state)
     account, side = ask[Ask.ACCOUNT], ask[Ask.SIDE]

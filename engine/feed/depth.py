@@ -25,11 +25,7 @@ class DepthFeed:
 
     def update(self, events: np.ndarray) -> None:
         """Take in EVENT rows, shape (n,), in order and without gaps."""
-        mine = (
-            (events["instrument"] == self._instrument)
-            & (events["mode"] != TradingMode.BLOCK)
-            & (events["mode"] > 0)
-        )
+        mine = (events["instrument"] == self._instrument) & (events["mode"] != TradingMode.BLOCK) & (events["mode"] > 0)
         events = events[mine]
         if len(events) == 0:
             return
@@ -64,12 +60,8 @@ class DepthFeed:
         trades = events[kind == EventKind.TRADE]
         left = events[np.isin(kind, _LEAVES_BOOK)]
         self._price[entered["order_id"]] = entered["price_fen"]
-        sides = np.concatenate([entered["side"], trades["side"], 3 - trades["side"], left["side"]]).astype(
-            np.int64
-        )
-        orders = np.concatenate(
-            [entered["order_id"], trades["order_id"], trades["contra_id"], left["order_id"]]
-        )
+        sides = np.concatenate([entered["side"], trades["side"], 3 - trades["side"], left["side"]]).astype(np.int64)
+        orders = np.concatenate([entered["order_id"], trades["order_id"], trades["contra_id"], left["order_id"]])
         changes = np.concatenate([entered["qty"], -trades["qty"], -trades["qty"], -left["leaves_qty"]])
         np.add.at(self._leaves, orders, changes)
         prices = self._price[orders]

@@ -48,7 +48,10 @@ def _prove_bounds(book: Rulebook, row: np.ndarray) -> None:
             message = f"{book.name}: screen.price_high x {name} = {high * limit} fen, expected at most {MAX_VALUE_FEN}"
             raise RulebookError(message)
     if row[Rule.PRICE_LOW_FEN] > high or row[Rule.PRICE_LOW_FEN] > row[Rule.REFERENCE_FEN]:
-        message = f"{book.name}: screen.price_low: got {row[Rule.PRICE_LOW_FEN]} fen, expected at most price_high and the reference price"
+        message = (
+            f"{book.name}: screen.price_low: got {row[Rule.PRICE_LOW_FEN]} fen, "
+            "expected at most price_high and the reference price"
+        )
         raise RulebookError(message)
 
 
@@ -57,7 +60,9 @@ def _prove_modes(book: Rulebook, row: np.ndarray) -> None:
     if row[Rule.MODE] != TradingMode.LISTED:
         return
     if row[Rule.ORD_TYPES] != 1 << OrdType.LIMIT or row[Rule.TIMES_IN_FORCE] != 1 << TimeInForce.DAY:
-        message = f'{book.name}: screen.order_types and times_in_force: expected ["limit"] and ["day"] in a listed market'
+        message = (
+            f'{book.name}: screen.order_types and times_in_force: expected ["limit"] and ["day"] in a listed market'
+        )
         raise RulebookError(message)
     if row[Rule.CLICK_LEVELS] == 0:
         message = f"{book.name}: screen.click_levels: got None, expected price levels in a listed market"
@@ -68,15 +73,14 @@ def compile_rulebook(book: Rulebook) -> CompiledRules:
     """Rows of integers for the engine. Raises `RulebookError` where a product could overflow."""
     rows = []
     for instrument in range(len(book.symbols)):
-        changes = {
-            rule: values for (owner, rule), values in book.rules.items() if owner in (None, instrument)
-        }
+        changes = {rule: values for (owner, rule), values in book.rules.items() if owner in (None, instrument)}
         dates = sorted({value.since or dt.date.min for values in changes.values() for value in values})
         for date in dates:
             row = np.zeros(RULE_COLUMNS + 1, np.int64)
             row[Rule.FROM_DATE] = 0 if date == dt.date.min else date_number(date)
             for spec in FIELDS:
-                row[spec.rule] = _in_force(changes[spec.rule], date) if spec.rule in changes else spec.absent
+                absent = NONE if spec.absent is None else spec.absent
+                row[spec.rule] = _in_force(changes[spec.rule], date) if spec.rule in changes else absent
             for phase in Phase:
                 row[Rule.PERMITS + phase] = book.permits[phase]
             row[RULE_COLUMNS] = instrument

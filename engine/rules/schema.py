@@ -104,9 +104,7 @@ def _flag(value: Any) -> int:
     return int(value)
 
 
-def _member(
-    enum: type[OrdType | TimeInForce | TradingMode | SelfTrade | Phase | CommandKind], value: Any
-) -> int:
+def _member(enum: type[OrdType | TimeInForce | TradingMode | SelfTrade | Phase | CommandKind], value: Any) -> int:
     names = {member.name.lower(): member for member in enum}
     return int(names[value])
 
@@ -140,9 +138,7 @@ _FLAG_WORDS = "true or false"
 FIELDS = (
     Field("instruments", "tradable", Rule.TRADABLE, _flag, _FLAG_WORDS),
     Field("instruments", "reference_price", Rule.REFERENCE_FEN, _price, _PRICE_WORDS),
-    Field(
-        "screen", "mode", Rule.MODE, _one_of(TradingMode, "continuous", "listed"), '"continuous" or "listed"'
-    ),
+    Field("screen", "mode", Rule.MODE, _one_of(TradingMode, "continuous", "listed"), '"continuous" or "listed"'),
     Field("screen", "tick", Rule.TICK_FEN, _price, _PRICE_WORDS),
     Field("screen", "lot_t", Rule.LOT_T, _integer(1, 10**6), "tonnes, 1 to 1000000"),
     Field("screen", "max_qty_t", Rule.SCREEN_MAX_QTY_T, _integer(1, 10**9), "tonnes, 1 to 1000000000"),
@@ -152,9 +148,7 @@ FIELDS = (
     Field("screen", "band_up_bp", Rule.BAND_UP_BP, _BAND, _BAND_WORDS, NONE),
     Field("screen", "click_levels", Rule.CLICK_LEVELS, _integer(1, 1000), "price levels, 1 to 1000", 0),
     Field("screen", "order_types", Rule.ORD_TYPES, _mask(OrdType), 'a list of "limit", "market"'),
-    Field(
-        "screen", "times_in_force", Rule.TIMES_IN_FORCE, _mask(TimeInForce), 'a list of "day", "ioc", "fok"'
-    ),
+    Field("screen", "times_in_force", Rule.TIMES_IN_FORCE, _mask(TimeInForce), 'a list of "day", "ioc", "fok"'),
     Field(
         "screen",
         "self_trade",
@@ -189,9 +183,7 @@ class _Reader:
             raise self.fail(key, table, "a table")
         for name, value in table.items():
             if name not in allowed:
-                raise self.fail(
-                    f"{key}.{name}" if key else name, value, f"one of {', '.join(sorted(allowed))}"
-                )
+                raise self.fail(f"{key}.{name}" if key else name, value, f"one of {', '.join(sorted(allowed))}")
         return table
 
     def text(self, key: str, table: dict[str, Any], name: str) -> str:
@@ -274,7 +266,7 @@ def _read_sessions(
     if "weekdays" in sessions:
         entry = reader.sourced("sessions.weekdays", sessions["weekdays"], _zero(_weekdays), "weekdays 1 to 7")
         weekdays = _weekdays(entry[-1].value)
-    permits = {phase: 0 for phase in Phase}
+    permits = dict.fromkeys(Phase, 0)
     names = {phase.name.lower() for phase in Phase}
     kinds = ", ".join(kind.name.lower() for kind in CommandKind)
     for name, entry in reader.only("sessions.permits", sessions.get("permits"), names).items():

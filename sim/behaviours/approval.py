@@ -17,9 +17,7 @@ def buyer_step(people: Population, p: Parameters, today: Today, known: np.ndarra
 
     Pressure works on firms that know their need; before the true-up the clock runs without it.
     """
-    pressure = np.where(
-        known, p.approval_pressure * urgency(today.days_to_binding(people), p.urgency_days), 0
-    )
+    pressure = np.where(known, p.approval_pressure * urgency(today.days_to_binding(people), p.urgency_days), 0)
     return (1 + pressure) / people.approval_days
 
 

@@ -62,9 +62,7 @@ class Sellers:
         inside = (price >= today.low_fen) & (price <= today.high_fen)
         trend = today.close_fen / today.reference_fen - 1
         large = for_sale_t > max_t
-        chance = (
-            p.listing_attention * np.where(large, p.large_listing_share, 1.0) * np.exp(-p.withholding * trend)
-        )
+        chance = p.listing_attention * np.where(large, p.large_listing_share, 1.0) * np.exp(-p.withholding * trend)
         firms = np.flatnonzero(ready & inside & (attention < chance))
         ask = price[firms].astype(np.int64)
         shown = np.clip(np.ceil(p.listing_size_share * for_sale_t[firms]), 1, max_t).astype(np.int64)

@@ -17,9 +17,7 @@ def rows(p: Parameters, today: Today, desks: np.ndarray, scatter: np.ndarray) ->
     asks = np.ceil(today.close_fen * (1 + half)).astype(np.int64)
     bids = np.floor(today.close_fen * (1 - half)).astype(np.int64)
     room_up, room_down = today.high_fen - today.close_fen, today.close_fen - today.low_fen
-    stays = (asks - today.close_fen < LIMIT_SHARE * room_up) & (
-        today.close_fen - bids < LIMIT_SHARE * room_down
-    )
+    stays = (asks - today.close_fen < LIMIT_SHARE * room_up) & (today.close_fen - bids < LIMIT_SHARE * room_down)
     firms = desks[stays]
     size = np.full(len(firms), p.maker_quote_t)
     return np.concatenate([

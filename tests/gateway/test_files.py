@@ -212,25 +212,19 @@ def test_a_broken_csv_line_is_named_by_its_number(bad: str, tmp_path: Path) -> N
     assert "line 3" in complaint(tmp_path, ["1,new,a,A,buy,48.00,1", bad], HEADER)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=ValueError, reason="str.isdigit is true of superscripts, int() refuses them"
-)
+@pytest.mark.xfail(strict=True, raises=ValueError, reason="str.isdigit is true of superscripts, int() refuses them")
 def test_a_superscript_in_a_time_is_an_error_of_one_line(tmp_path: Path) -> None:
     assert "column time_ns" in complaint(tmp_path, ["1²,new,a,A,buy,48.00,1"], HEADER)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=OverflowError, reason="group is not bounded before it goes into 32 bits"
-)
+@pytest.mark.xfail(strict=True, raises=OverflowError, reason="group is not bounded before it goes into 32 bits")
 def test_a_group_beyond_32_bits_is_an_error_of_one_line(tmp_path: Path) -> None:
     assert "column group" in complaint(tmp_path, [line("open", account="a", group="99999999999")])
 
 
 def test_an_unknown_column_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     message = complaint(tmp_path, ["1,new,48.00"], "time_ns,action,cost")
-    assert message.startswith(
-        f"{tmp_path / 'orders.csv'}: header: got column 'cost', expected some of time_ns, action"
-    )
+    assert message.startswith(f"{tmp_path / 'orders.csv'}: header: got column 'cost', expected some of time_ns, action")
     assert all(column in message for column in COLUMNS)
 
 
@@ -273,9 +267,7 @@ def test_equal_times_are_in_the_order_of_the_lines(tmp_path: Path) -> None:
 
 def test_an_id_is_used_once(tmp_path: Path) -> None:
     order = line("new", 1, id="x", account="a", side="buy", price="1.00", quantity="1")
-    message = complaint(
-        tmp_path, [order, line("deposit", 1, account="a", amount="1"), order], rules="generic"
-    )
+    message = complaint(tmp_path, [order, line("deposit", 1, account="a", amount="1"), order], rules="generic")
     assert message.endswith("line 4, column id: got 'x', expected an id not used before (line 2 entered it)")
 
 
@@ -383,9 +375,7 @@ def test_a_price_between_two_ticks_is_refused_by_the_market_where_the_tick_is_co
     tmp_path: Path,
 ) -> None:
     rules = str(Path(__file__).parents[1] / "oracle" / "rulebooks" / "listed-cancel.toml")
-    rows = events_of(
-        tmp_path, [line("new", 1, id="x", account="a", side="buy", price="0.11", quantity="2")], rules
-    )
+    rows = events_of(tmp_path, [line("new", 1, id="x", account="a", side="buy", price="0.11", quantity="2")], rules)
     assert short(rows, "event", "id", "reason") == ["rejected x BAD_TICK"]
 
 
@@ -493,9 +483,7 @@ def test_less_at_the_same_price_keeps_the_place_and_more_does_not(tmp_path: Path
 
 
 def test_a_cancel_names_its_order_by_id_or_by_target_id(tmp_path: Path) -> None:
-    lines = [
-        line("new", 1, id=name, account="a", side="buy", price="9.00", quantity="5") for name in ("b1", "b2")
-    ]
+    lines = [line("new", 1, id=name, account="a", side="buy", price="9.00", quantity="5") for name in ("b1", "b2")]
     lines += [
         line("cancel", 2, id="b1", account="a"),
         line("cancel", 2, id="k9", target_id="b2", account="a"),
@@ -582,9 +570,7 @@ def test_a_file_that_opens_an_account_itself_must_do_so_first(tmp_path: Path) ->
     ]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="read_commands opens a contra on sight even when the file opens it itself"
-)
+@pytest.mark.xfail(strict=True, reason="read_commands opens a contra on sight even when the file opens it itself")
 def test_a_counterparty_that_the_file_opens_is_not_opened_by_the_door(tmp_path: Path) -> None:
     block = {"account": "a", "contra": "b", "side": "sell", "price": "48.00", "quantity": "100000"}
     lines = [line("propose", AFTERNOON_NS, id="p1", **block), line("open", AFTERNOON_NS, account="b")]
@@ -600,9 +586,7 @@ def commands_of(folder: Path, lines: list[str], rules: str = "cn-cea") -> np.nda
 
 
 def test_phases_and_day_rolls_of_the_timetable_are_inserted(tmp_path: Path) -> None:
-    lines = [
-        line("deposit", OPENING_NS + hours * HOUR_NS, account="a", amount="1") for hours in (-1, 0, 3, 5, 72)
-    ]
+    lines = [line("deposit", OPENING_NS + hours * HOUR_NS, account="a", amount="1") for hours in (-1, 0, 3, 5, 72)]
     rows = commands_of(tmp_path, lines)
     shown = []
     for row in rows[rows["kind"] != CommandKind.OPEN_ACCOUNT]:
@@ -623,9 +607,7 @@ def test_phases_and_day_rolls_of_the_timetable_are_inserted(tmp_path: Path) -> N
 )  # fmt: skip
 def test_an_order_meets_the_phase_of_its_moment(seconds: int, reason: str, tmp_path: Path) -> None:
     before = OPENING_NS - 2 * HOUR_NS
-    order = line(
-        "new", OPENING_NS + seconds * 10**9, id="x", account="buyer", side="buy", price="48.00", quantity="1"
-    )
+    order = line("new", OPENING_NS + seconds * 10**9, id="x", account="buyer", side="buy", price="48.00", quantity="1")
     last = events_of(tmp_path, [*funded(before), order])[-1]
     assert (last["id"], last["reason"]) == ("x", reason)
 
@@ -674,10 +656,7 @@ def afternoon() -> list[str]:
 
 
 def as_text(table: pa.Table) -> list[dict[str, str]]:
-    return [
-        {name: "" if value is None else str(value) for name, value in row.items()}
-        for row in table.to_pylist()
-    ]
+    return [{name: "" if value is None else str(value) for name, value in row.items()} for row in table.to_pylist()]
 
 
 def test_both_engines_give_the_same_file_and_the_same_result(tmp_path: Path) -> None:
@@ -697,14 +676,10 @@ def typed(lines: list[str]) -> pa.Table:
     rows = list(csv.DictReader([WIDE, *lines]))
     kinds: dict[str, type] = {"time_ns": int, "quantity": int, "price": float}
     columns = {
-        name: [kinds.get(name, str)(row[name]) if row[name] else None for row in rows]
-        for name in WIDE.split(",")
+        name: [kinds.get(name, str)(row[name]) if row[name] else None for row in rows] for name in WIDE.split(",")
     }
     return pa.table(
-        {
-            name: pa.array(values, pa.string() if name not in kinds else None)
-            for name, values in columns.items()
-        }
+        {name: pa.array(values, pa.string() if name not in kinds else None) for name, values in columns.items()}
     )
 
 
@@ -741,9 +716,7 @@ def test_the_result_counts_what_the_file_holds(tmp_path: Path) -> None:
     assert (result["rules"], result["engine"]) == ("cn-cea", "fast")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="match_file renames the order ids of rejects before it takes the digest"
-)
+@pytest.mark.xfail(strict=True, reason="match_file renames the order ids of rejects before it takes the digest")
 def test_the_digest_is_that_of_the_engine_s_own_events(tmp_path: Path) -> None:
     from engine.digest import EventDigest
     from engine.venue import open_venue

@@ -27,7 +27,8 @@ _KINDS = np.array([
     *[CommandKind.NEW] * 34, *[CommandKind.CANCEL] * 12, *[CommandKind.REPLACE] * 12, *[CommandKind.CLICK] * 14,
     *[CommandKind.PROPOSE] * 6, *[CommandKind.CONFIRM] * 5, *[CommandKind.DECLINE] * 2, CommandKind.OPEN_ACCOUNT,
     *[CommandKind.DEPOSIT] * 3, CommandKind.WITHDRAW, *[CommandKind.ISSUE] * 3, CommandKind.SURRENDER,
-    CommandKind.FINE, CommandKind.DEDUCT, *[CommandKind.PHASE] * 2, *[CommandKind.DAY_ROLL] * 2, CommandKind.SET_RULE, 99,
+    CommandKind.FINE, CommandKind.DEDUCT, *[CommandKind.PHASE] * 2, *[CommandKind.DAY_ROLL] * 2,
+    CommandKind.SET_RULE, 99,
 ])  # fmt: skip
 _BY_OWNER = [CommandKind.CANCEL, CommandKind.REPLACE]
 _SETTABLE = (*[Rule.BAND_UP_BP] * 3, Rule.BAND_DOWN_BP, Rule.BLOCK_BAND_BP, Rule.TRADABLE, Rule.CLICK_LEVELS,
@@ -51,9 +52,7 @@ def random_commands(
     rows["kind"] = rng.choice(_KINDS, count)
     rows["time_ns"] = np.arange(first_seq, first_seq + count) * 1000
     rows["client_ref"] = rng.integers(0, 1000, count)
-    rows["account"] = rng.choice(
-        [0, 1, 2, 3, 4, 5, 9, -1], count, p=[0.01, 0.01, 0.3, 0.3, 0.2, 0.16, 0.01, 0.01]
-    )
+    rows["account"] = rng.choice([0, 1, 2, 3, 4, 5, 9, -1], count, p=[0.01, 0.01, 0.3, 0.3, 0.2, 0.16, 0.01, 0.01])
     rows["contra"] = rng.integers(1, 6, count)
     rows["instrument"] = rng.choice([0, 1, 7], count, p=[0.8, 0.19, 0.01])
     rows["side"] = rng.choice([Side.BUY, Side.SELL, 0], count, p=[0.495, 0.495, 0.01])
@@ -126,9 +125,7 @@ def run(name: str, seed: int, count: int, *, engines_check: bool = True) -> dict
             expected.append(slow.submit(rows[row : row + 1]))
             if engines_check:
                 slow.check()
-        assert events.tobytes() == np.concatenate(expected).tobytes(), describe(
-            events, np.concatenate(expected), where
-        )
+        assert events.tobytes() == np.concatenate(expected).tobytes(), describe(events, np.concatenate(expected), where)
         assert list(fast.canonical_state()) == list(slow.canonical_state()), where
         fast.check()
         digests[0].update(events)
@@ -141,9 +138,7 @@ def run(name: str, seed: int, count: int, *, engines_check: bool = True) -> dict
         for reason in RejectReason:
             seen[reason.name] = seen.get(reason.name, 0) + int((events["reason"] == reason).sum())
     tight.check()
-    assert digests[0].hexdigest() == digests[1].hexdigest(), (
-        f"{name}, seed {seed}: another split, other bytes"
-    )
+    assert digests[0].hexdigest() == digests[1].hexdigest(), f"{name}, seed {seed}: another split, other bytes"
     assert state_digest(fast.canonical_state()) == state_digest(tight.canonical_state())
     return seen
 
@@ -152,9 +147,7 @@ def describe(events: np.ndarray, expected: np.ndarray, where: str) -> str:
     """The first event that differs, field by field."""
     for got, want in zip(events, expected, strict=False):
         if got != want:
-            fields = [
-                f"{n}: fast {got[n]} reference {want[n]}" for n in EVENT.names or () if got[n] != want[n]
-            ]
+            fields = [f"{n}: fast {got[n]} reference {want[n]}" for n in EVENT.names or () if got[n] != want[n]]
             return f"{where}: event {want['seq']} (kind {want['kind']}): {'; '.join(fields)}"
     return f"{where}: {len(events)} events, reference {len(expected)}"
 

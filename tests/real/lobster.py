@@ -1,11 +1,12 @@
 """Nasdaq order-level messages (LOBSTER) as a file of commands for `emex match --rules generic`.
 
-A type-4 row names the resting order that was hit; hidden executions (5) and halts (7) change no visible book. A run of type-4 rows with equal time and direction is one incoming
-order: it is replayed as one IOC order of the summed size at the worst price of the run, and the engine must name the
-same resting orders in the same sequence and sizes. Orders that the file mentions without
-their entry (from before the open, or from outside its 50 levels) are entered when their number was due, numbers being
-ascending in time, with the size that their later rows add up to. Runs that touch the documented exceptions are
-not clean: their effect is replayed by cancels and replacements, so that the book stays the recorded one.
+A type-4 row names the resting order that was hit; hidden executions (5) and halts (7) change no visible book. A run of
+type-4 rows with equal time and direction is one incoming order: it is replayed as one IOC order of the summed size at
+the worst price of the run, and the engine must name the same resting orders in the same sequence and sizes. Orders
+that the file mentions without their entry (from before the open, or from outside its 50 levels) are entered when their
+number was due, numbers being ascending in time, with the size that their later rows add up to. Runs that touch the
+documented exceptions are not clean: their effect is replayed by cancels and replacements, so that the book stays the
+recorded one.
 """
 
 import csv
@@ -85,9 +86,7 @@ def write_orders(messages: Path, orders: Path) -> dict[str, list[Fill]]:
         unseen = deque(_never_entered(messages))
         for run in runs(messages):
             number, time_ns, kind, order_id, qty, price, direction = run[0]
-            while unseen and (
-                kind == 1 and int(unseen[0][0]) < int(order_id) or unseen[0][0] in {r[3] for r in run}
-            ):
+            while unseen and ((kind == 1 and int(unseen[0][0]) < int(order_id)) or unseen[0][0] in {r[3] for r in run}):
                 enter(time_ns, *unseen.popleft())
             if kind == 1:
                 enter(time_ns, order_id, qty, price, direction)
@@ -100,9 +99,7 @@ def write_orders(messages: Path, orders: Path) -> dict[str, list[Fill]]:
                     limit = max(prices) if direction == -1 else min(prices)
                     side = "buy" if direction == -1 else "sell"
                     total = sum(row[4] for row in run)
-                    out.writerow(
-                        [time_ns, "new", incoming, "taker", side, "limit", "ioc", f"{limit / 100:.2f}", total]
-                    )
+                    out.writerow([time_ns, "new", incoming, "taker", side, "limit", "ioc", f"{limit / 100:.2f}", total])
                     expected[incoming] = [(row[3], row[4]) for row in run]
                     for row in run:
                         leaves[row[3]] -= row[4]

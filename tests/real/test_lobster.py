@@ -17,9 +17,7 @@ CLEAN_ORDERS = 3_277
 @pytest.mark.skipif(not DATA.is_file(), reason=f"recorded messages not found at {DATA}")
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="92,000 messages are for the compiled lane")
 @pytest.mark.parametrize("engine", ["fast", "reference"])
-def test_recorded_executions_name_the_same_resting_orders_in_sequence_and_size(
-    engine: str, tmp_path: Path
-) -> None:
+def test_recorded_executions_name_the_same_resting_orders_in_sequence_and_size(engine: str, tmp_path: Path) -> None:
     orders, events = tmp_path / "orders.csv", tmp_path / "events.csv"
     expected = write_orders(DATA, orders)
     result = match_file("generic", orders, events, engine)

@@ -111,9 +111,7 @@ def test_close_stays_inside_the_band(seasons: list[Season]) -> None:
         ("return_sd", 0.08),
     ],
 )
-def test_matched_scalars_are_the_record_on_average(
-    seasons: list[Season], name: str, tolerance: float
-) -> None:
+def test_matched_scalars_are_the_record_on_average(seasons: list[Season], name: str, tolerance: float) -> None:
     (check,) = (check for check in CHECKS if check.name == name)
     figure = load_records().checks[name]
     values = [float(check.measure(season, figure).value or 0) for season in seasons]
@@ -132,9 +130,7 @@ def test_expected_shares_are_the_record_exactly() -> None:
 
 
 def test_scalars_follow_the_record_they_are_given() -> None:
-    changed = with_recorded(
-        load_records(), total_volume=150e6, december_share=0.7, block_share=0.78, vwap=50.0
-    )
+    changed = with_recorded(load_records(), total_volume=150e6, december_share=0.7, block_share=0.78, vwap=50.0)
     model = fit_null(DATES, changed)
     december = np.datetime64("2021-12-01") <= DATES
     assert model.lots[december].sum() / LOTS == pytest.approx(0.7)

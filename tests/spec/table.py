@@ -266,17 +266,11 @@ class _Reader:
         if m := says(r"fine (\S+) (\S+)"):
             return self.add(kinds.FINE, account=self.account(m[1]), amount_fen=self.fen(m[2]))
         if m := says(r"issue (\S+) to (\S+)"):
-            return self.add(
-                kinds.ISSUE, account=self.account(m[2]), instrument=instrument, qty=self.qty(m[1])
-            )
+            return self.add(kinds.ISSUE, account=self.account(m[2]), instrument=instrument, qty=self.qty(m[1]))
         if m := says(r"(\S+) surrenders (\S+)"):
-            return self.add(
-                kinds.SURRENDER, account=self.account(m[1]), instrument=instrument, qty=self.qty(m[2])
-            )
+            return self.add(kinds.SURRENDER, account=self.account(m[1]), instrument=instrument, qty=self.qty(m[2]))
         if m := says(r"deduct (\S+) from (\S+)"):
-            return self.add(
-                kinds.DEDUCT, account=self.account(m[2]), instrument=instrument, qty=self.qty(m[1])
-            )
+            return self.add(kinds.DEDUCT, account=self.account(m[2]), instrument=instrument, qty=self.qty(m[1]))
         if m := says(r"phase (\w+)"):
             return self.add(kinds.PHASE, phase=Phase[m[1].upper()])
         if m := says(r"day (\S+)"):
@@ -399,9 +393,7 @@ class _Words:
             _, side, mode, order, _, price, leaves, _, contra, _ = row
             at = units.text_from_fen(price)
             if mode == TradingMode.BLOCK:
-                blocks.append(
-                    f"block {self.order(order)}: {_side(side)} {leaves} at {at} to {ACCOUNT_NAMES[contra]}"
-                )
+                blocks.append(f"block {self.order(order)}: {_side(side)} {leaves} at {at} to {ACCOUNT_NAMES[contra]}")
             else:
                 levels.setdefault((side, price), []).append(f"{self.order(order)} {leaves}")
         asks = sorted((key for key in levels if key[0] == Side.SELL), reverse=True)
@@ -435,9 +427,7 @@ def _side(side: int) -> str:
 def _check_record(event: np.void, asked: np.void, seq: int, command_seq: int) -> None:
     """What every event says about itself, whatever the rule: numbers, time, echo, value, no fees."""
     assert event["seq"] == seq, f"seq is {event['seq']}, expected {seq}"
-    assert event["command_seq"] == command_seq, (
-        f"command_seq is {event['command_seq']}, expected {command_seq}"
-    )
+    assert event["command_seq"] == command_seq, f"command_seq is {event['command_seq']}, expected {command_seq}"
     assert event["time_ns"] == asked["time_ns"], "an event has the time of its command"
     assert (event["fee_fen"], event["contra_fee_fen"], event["flags"]) == (0, 0, 0), "fees and flags are 0"
     if event["kind"] == EventKind.EXPIRED:

@@ -36,9 +36,7 @@ def test_both_engines_give_the_same_bytes_one_by_one_and_in_one_batch(table: Tab
     fast, reference = (build(table.market) for build in ENGINES.values())
     _, expected = run_table(table, reference)
     _, events = run_table(table, fast)
-    batch = ENGINES["fast"](table.market).submit(
-        np.concatenate([row for step in table.steps for row in step.commands])
-    )
+    batch = ENGINES["fast"](table.market).submit(np.concatenate([row for step in table.steps for row in step.commands]))
     assert events.tobytes() == expected.tobytes()
     assert batch.tobytes() == expected.tobytes()
     assert list(fast.canonical_state()) == list(reference.canonical_state())
@@ -62,19 +60,14 @@ def starts(line: str, kind: str) -> bool:
 
 def test_there_are_at_least_twenty_five_tables_and_each_names_its_rule_and_source() -> None:
     assert len(all_tables()) >= 25
-    assert [
-        table.path.name for table in all_tables() if len(table.rule.split()) < 5 or not table.source
-    ] == []
+    assert [table.path.name for table in all_tables() if len(table.rule.split()) < 5 or not table.source] == []
 
 
 def test_a_table_that_expects_something_else_fails_and_shows_both_sides() -> None:
     table = next(table for table in all_tables() if table_name(table).startswith("a-buyer-cannot"))
     answers, _ = run_table(table, ENGINES["reference"](table.market))
     step, got = next((step, got) for step, got in answers if got == ["rejected T_PLUS_1"])
-    wrong = [
-        (step, ["rejected HALTED", "one more"]) if other is step else (other, lines)
-        for other, lines in answers
-    ]
+    wrong = [(step, ["rejected HALTED", "one more"]) if other is step else (other, lines) for other, lines in answers]
     shown = side_by_side(table, wrong).splitlines()
     arrows = [line for line in shown if line.startswith("->")]
     assert len(arrows) == 2
@@ -110,16 +103,12 @@ B replaces b1 to 2 | rejected REPLACE_BELOW_FILLED
 )
 @pytest.mark.parametrize("text", [EXPIRED_AND_UNPAID, BELOW_FILLED_AND_ANOTHERS], ids=["confirm", "replace"])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_lowest_number_is_reported_by_confirm_and_replace_too(
-    text: str, engine: str, tmp_path: Path
-) -> None:
+def test_the_lowest_number_is_reported_by_confirm_and_replace_too(text: str, engine: str, tmp_path: Path) -> None:
     path = tmp_path / "precedence.txt"
     path.write_text(HEAD + text, encoding="utf-8")
     table = read_table(path)
     answers, _ = run_table(table, ENGINES[engine](table.market))
-    assert [got for step, got in answers if not step.given] == [
-        step.expected for step in table.steps if not step.given
-    ]
+    assert [got for step, got in answers if not step.given] == [step.expected for step in table.steps if not step.given]
 
 
 @pytest.mark.parametrize(
@@ -127,9 +116,7 @@ def test_the_lowest_number_is_reported_by_confirm_and_replace_too(
     [("A byus 5 | x", "not a command: 'A byus 5'"), ("a buys 5 at 48.00 | x", "no account is called 'a'"),
      ("A cancels b9 | x", "no order above is called 'b9'"), ("A cancels #9", "expected 'command | event'")],
 )  # fmt: skip
-def test_a_table_that_cannot_be_read_is_named_with_its_line(
-    line: str, complaint: str, tmp_path: Path
-) -> None:
+def test_a_table_that_cannot_be_read_is_named_with_its_line(line: str, complaint: str, tmp_path: Path) -> None:
     path = tmp_path / "broken.txt"
     path.write_text(HEAD + "market: cn-cea\n\n" + line + "\n", encoding="utf-8")
     with pytest.raises(TableError, match=r"broken\.txt: line 5: ") as caught:

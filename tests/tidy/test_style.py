@@ -52,9 +52,7 @@ def float_uses(tree: ast.Module) -> Iterator[str]:
 
 def is_command(tree: ast.Module) -> bool:
     """Whether the module is run with `python -m`: it ends in `if __name__ == "__main__"`."""
-    return any(
-        isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'" for node in tree.body
-    )
+    return any(isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'" for node in tree.body)
 
 
 def unsourced(value: Any, key: str = "") -> Iterator[str]:

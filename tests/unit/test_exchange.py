@@ -18,9 +18,7 @@ TINY = {"accounts": 2, "orders": 2, "ids": 2, "events": 1}
 def workload(name: str, count: int) -> np.ndarray:
     """Random commands, the same every time."""
     rng = np.random.default_rng([7, sum(name.encode())])
-    return random_commands(
-        rng, count, 1, np.empty((0, 3), np.int64), real_market=name in ("cn-cea", "generic")
-    )
+    return random_commands(rng, count, 1, np.empty((0, 3), np.int64), real_market=name in ("cn-cea", "generic"))
 
 
 def order(side: int, price_fen: int, qty: int = 1, account: int = 2) -> np.ndarray:
@@ -113,9 +111,7 @@ def refused() -> Iterator[tuple[str, np.ndarray, RejectReason]]:
     )
     yield (
         "small block",
-        command(
-            CommandKind.PROPOSE, account=2, contra=3, instrument=0, side=Side.BUY, qty=1, price_fen=48_00
-        ),
+        command(CommandKind.PROPOSE, account=2, contra=3, instrument=0, side=Side.BUY, qty=1, price_fen=48_00),
         reasons.BLOCK_TOO_SMALL,
     )
     yield "no proposal", command(CommandKind.CONFIRM, account=2, target_id=6), reasons.UNKNOWN_PROPOSAL
@@ -133,9 +129,7 @@ def refused() -> Iterator[tuple[str, np.ndarray, RejectReason]]:
 
 
 @pytest.mark.parametrize(("row", "reason"), [c[1:] for c in refused()], ids=[c[0] for c in refused()])
-def test_a_refused_command_changes_nothing_but_the_two_counters(
-    row: np.ndarray, reason: RejectReason
-) -> None:
+def test_a_refused_command_changes_nothing_but_the_two_counters(row: np.ndarray, reason: RejectReason) -> None:
     exchange = opened("cn-cea", 2, 3)
     exchange.submit(command(CommandKind.DEPOSIT, account=2, amount_fen=10**9))
     exchange.submit(command(CommandKind.ISSUE, account=2, instrument=0, qty=100))

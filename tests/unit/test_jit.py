@@ -28,9 +28,7 @@ compiled_only = pytest.mark.skipif(
 def dispatchers() -> dict[str, Any]:
     """Every compiled function of engine.core and engine.jit by the name of its home, once."""
     modules = [engine.core, jit]
-    modules += [
-        importlib.import_module(f"engine.core.{m.name}") for m in pkgutil.iter_modules(engine.core.__path__)
-    ]
+    modules += [importlib.import_module(f"engine.core.{m.name}") for m in pkgutil.iter_modules(engine.core.__path__)]
     found = {}
     for module in modules:
         for function in vars(module).values():
@@ -95,7 +93,5 @@ def test_the_workload_of_this_file_trades_and_refuses_as_the_reference_does() ->
     assert (events["kind"] == EventKind.TRADE).any()
     assert len(set(events["reason"].tolist()) & set(RejectReason)) > 10
     rows = random_commands(np.random.default_rng(3), 800, 1, np.empty((0, 3), np.int64), real_market=False)
-    expected = [
-        ReferenceExchange(compiled(name)).submit(rows) for name in ("listed-cancel", "continuous-reject")
-    ]
+    expected = [ReferenceExchange(compiled(name)).submit(rows) for name in ("listed-cancel", "continuous-reject")]
     assert events.tobytes() == np.concatenate(expected).tobytes()

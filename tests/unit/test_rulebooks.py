@@ -346,9 +346,7 @@ def test_a_lowest_price_above_the_reference_price_is_refused(tmp_path: Path) -> 
     assert "screen.price_low: got 11 fen, expected at most price_high and the reference price" in message
 
 
-@pytest.mark.xfail(
-    strict=True, reason="compiler._prove_bounds compares the reference price with price_low only"
-)
+@pytest.mark.xfail(strict=True, reason="compiler._prove_bounds compares the reference price with price_low only")
 def test_a_reference_price_above_the_highest_price_is_refused(tmp_path: Path) -> None:
     old, new = 'reference_price = { value = "0.10"', 'reference_price = { value = "1000.01"'
     assert "reference_price" in complaint(tmp_path, CONTINUOUS, old, new)
@@ -366,9 +364,7 @@ def test_a_listed_market_with_orders_that_cross_is_refused(old: str, new: str, t
     assert 'expected ["limit"] and ["day"] in a listed market' in message
 
 
-@pytest.mark.xfail(
-    strict=True, reason="compiler._prove_modes names neither the file's suffix nor the value it got"
-)
+@pytest.mark.xfail(strict=True, reason="compiler._prove_modes names neither the file's suffix nor the value it got")
 def test_the_complaint_about_a_listed_market_names_file_and_value(tmp_path: Path) -> None:
     old, new = 'order_types = { value = ["limit"]', 'order_types = { value = ["limit", "market"]'
     message = complaint(tmp_path, LISTED, old, new)
@@ -381,22 +377,16 @@ def test_a_listed_market_says_how_many_levels_can_be_clicked(tmp_path: Path) -> 
     assert "screen.click_levels: got None, expected price levels in a listed market" in message
 
 
-@pytest.mark.xfail(
-    strict=True, raises=(TypeError, IndexError), reason="schema lets these end in a Python error"
-)
+@pytest.mark.xfail(strict=True, raises=(TypeError, IndexError), reason="schema lets these end in a Python error")
 @pytest.mark.parametrize("new", ['lot_t = { value = 1, source = ["test"] }', "lot_t = []"])
 def test_a_strange_source_or_an_empty_list_is_an_error_of_one_line(new: str, tmp_path: Path) -> None:
     assert "screen.lot_t" in complaint(tmp_path, CONTINUOUS, LOT, new)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=TypeError, reason="schema takes set() of [sources] before looking at its type"
-)
+@pytest.mark.xfail(strict=True, raises=TypeError, reason="schema takes set() of [sources] before looking at its type")
 def test_sources_that_are_no_table_are_an_error_of_one_line(tmp_path: Path) -> None:
     sources = '[sources]\ntest = "made up for the differential tests"'
-    assert "sources" in complaint(
-        tmp_path, "sources = 5\n" + CONTINUOUS.replace(sources, ""), "[screen]", "[screen]"
-    )
+    assert "sources" in complaint(tmp_path, "sources = 5\n" + CONTINUOUS.replace(sources, ""), "[screen]", "[screen]")
 
 
 @pytest.mark.parametrize(
@@ -480,9 +470,7 @@ def test_the_national_market_is_compiled_as_its_sources_say() -> None:
         Rule.PERMITS + Phase.CLOSED: 0,
         Rule.PERMITS + Phase.HALTED: 0,
     }
-    assert {column: int(row[column]) for column in wanted} == {
-        column: int(value) for column, value in wanted.items()
-    }
+    assert {column: int(row[column]) for column in wanted} == {column: int(value) for column, value in wanted.items()}
     assert book.weekdays == frozenset({1, 2, 3, 4, 5})
     assert [phase for _, phase in book.timetable] == [
         Phase.MORNING,
@@ -494,10 +482,7 @@ def test_the_national_market_is_compiled_as_its_sources_say() -> None:
 
 def test_a_market_without_limits_says_so_in_its_row() -> None:
     row = compile_rulebook(find_rulebook("generic")).rows[0]
-    assert (
-        row[[Rule.BAND_DOWN_BP, Rule.BAND_UP_BP, Rule.BLOCK_MIN_QTY_T, Rule.BLOCK_BAND_BP]].tolist()
-        == [NONE] * 4
-    )
+    assert row[[Rule.BAND_DOWN_BP, Rule.BAND_UP_BP, Rule.BLOCK_MIN_QTY_T, Rule.BLOCK_BAND_BP]].tolist() == [NONE] * 4
 
 
 def test_the_hash_follows_every_byte_of_the_file(tmp_path: Path) -> None:

@@ -25,9 +25,7 @@ def words(commands: list[np.ndarray]) -> list[str]:
     said = []
     for (row,) in commands:
         minutes = (int(row["time_ns"]) - MIDNIGHT_NS) % DAY_NS // (60 * 10**9)
-        what = (
-            f"day {row['date']}" if row["kind"] == CommandKind.DAY_ROLL else Phase(row["phase"]).name.lower()
-        )
+        what = f"day {row['date']}" if row["kind"] == CommandKind.DAY_ROLL else Phase(row["phase"]).name.lower()
         said.append(f"{minutes // 60:02}:{minutes % 60:02} {what}")
     return said
 
@@ -106,9 +104,7 @@ def test_every_weekday_has_four_phases(day: int) -> None:
 def test_the_new_year_is_a_new_day() -> None:
     timetable = cea()
     list(timetable.advance(timetable.midnight_ns(dt.date(2021, 12, 31)) + 12 * HOUR_NS))
-    assert words(list(timetable.advance(timetable.midnight_ns(dt.date(2022, 1, 1))))) == [
-        "00:00 day 20220101"
-    ]
+    assert words(list(timetable.advance(timetable.midnight_ns(dt.date(2022, 1, 1))))) == ["00:00 day 20220101"]
 
 
 def test_a_venue_that_never_closes_has_no_commands() -> None:
