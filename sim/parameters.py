@@ -83,7 +83,7 @@ def describe() -> list[dict[str, Any]]:
     for name, entry in data.items():
         complete = set(entry) <= _KEYS and entry.get("kind") in _KINDS and entry.get("source")
         if not complete or (entry["kind"] == "fitted") != ("range" in entry):
-            message = f"{FILE.name}: {name}: got {entry!r}, expected value, unit, kind {_KINDS}, source, meaning, range if fitted"
+            message = f"{FILE.name}: {name}: got {entry!r}, expected value, unit, kind, source, meaning, range"
             raise ScenarioError(message)
         rows.append({"name": name, "tuned": False, **entry})
     return rows
