@@ -7,6 +7,7 @@ command that the market refuses is a REJECTED event with its reason.
 """
 
 import csv
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,10 +101,14 @@ class _Door:
         except ValueError as error:
             raise self.fail(column, value, str(error).split(", got")[0].removeprefix("expected ")) from None
 
-    def time(self, column: str, value: str) -> int:
-        if not value.isdigit() or int(value) >= 2**63:
-            raise self.fail(column, value, "whole nanoseconds since the epoch")
+    def whole(self, column: str, value: str, expected: str, limit: int) -> int:
+        """A whole number from 0, below `limit`."""
+        if not re.fullmatch(r"[0-9]{1,19}", value) or int(value) >= limit:
+            raise self.fail(column, value, expected)
         return int(value)
+
+    def time(self, column: str, value: str) -> int:
+        return self.whole(column, value, "whole nanoseconds since the epoch", 2**63)
 
 
 class _Batch:
@@ -154,12 +159,13 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 if not cells:
                     continue
                 if len(cells) != len(header):
-                    message = (
-                        f"{path}: line {reader.line_num}: got {len(cells)} cells, expected the header's {len(header)}"
-                    )
-                    raise OrderFileError(message)
+                    wrong = f"got {len(cells)} cells, expected {len(header)} as in the header"
+                    raise OrderFileError(f"{path}: line {reader.line_num}: {wrong}")
                 yield reader.line_num, {k: v.strip() for k, v in zip(header, cells, strict=True) if v.strip()}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
+        message = f"{path}: line {reader.line_num}: cannot be read as CSV: {error}"
+        raise OrderFileError(message) from None
+    except (OSError, UnicodeDecodeError) as error:
         message = f"{path}: cannot be read as CSV: {error}"
         raise OrderFileError(message) from None
 
@@ -174,20 +180,25 @@ def _check_columns(path: Path, names: list[str]) -> None:
         if name not in COLUMNS:
             message = f"{path}: header: got column {name!r}, expected some of {', '.join(COLUMNS)}"
             raise OrderFileError(message)
+    if len(set(names)) != len(names):
+        message = f"{path}: header: got {', '.join(names)}, expected each column once"
+        raise OrderFileError(message)
     for name in ("time_ns", "action"):
         if name not in names:
             message = f"{path}: header: column {name!r} is missing"
             raise OrderFileError(message)
 
 
-def _account(door: _Door, batch: _Batch, cells: dict[str, str], column: str, *, opens: bool) -> int:
-    """The engine's number of a named account; a new name is opened here unless the command itself does."""
+def _account(door: _Door, batch: _Batch, cells: dict[str, str], column: str, opened_by_file: set[str]) -> int:
+    """The engine's number of a named account; a new name is opened here unless the file does so itself."""
     name = cells.get(column, "")
+    if not name:
+        raise door.fail(column, "", "the name of an account")
     if name.lower() in _NAMED_ACCOUNTS:
         return _NAMED_ACCOUNTS[name.lower()]
     if name not in door.accounts:
         door.accounts[name] = len(door.accounts) + len(_NAMED_ACCOUNTS)
-        if opens:
+        if name not in opened_by_file:
             batch.add(CommandKind.OPEN_ACCOUNT, int(cells["time_ns"]))["account"] = door.accounts[name]
     return door.accounts[name]
 
@@ -218,10 +229,8 @@ def read_commands(path: Path, book: Rulebook) -> tuple[np.ndarray, _Door]:
         elif kind == CommandKind.DAY_ROLL:
             batch.add(kind, time_ns)["date"] = date_number(timetable.local_date(time_ns))
         else:
-            name = cells.get("account", "")
-            opens = kind != CommandKind.OPEN_ACCOUNT and name not in opened
-            account = _account(door, batch, cells, "account", opens=opens)
-            contra = _account(door, batch, cells, "contra", opens=True) if "contra" in cells else NONE
+            account = _account(door, batch, cells, "account", opened)
+            contra = _account(door, batch, cells, "contra", opened) if "contra" in cells else NONE
             row = batch.add(kind, time_ns)
             row["account"], row["contra"] = account, contra
             _read_cells(door, cells, row, kind, batch.count)
@@ -240,10 +249,7 @@ def _read_cells(door: _Door, cells: dict[str, str], row: Any, kind: CommandKind,
             raise door.fail("price", cells["price"], "a price from 0.00 to 21474836.47")
         row["price_fen"] = price
     if "quantity" in cells:
-        qty = door.read("quantity", cells["quantity"], units.tonnes_from_text)
-        if not 0 <= qty < 2**62:
-            raise door.fail("quantity", cells["quantity"], "a whole number of tonnes from 0")
-        row["qty"] = qty
+        row["qty"] = door.whole("quantity", cells["quantity"], "a whole number of tonnes from 0", 2**62)
     if "amount" in cells:
         amount = door.read("amount", cells["amount"], units.fen_from_text)
         if not 0 <= amount < 2**62:
@@ -252,7 +258,7 @@ def _read_cells(door: _Door, cells: dict[str, str], row: Any, kind: CommandKind,
     if "until_ns" in cells:
         row["until_ns"] = door.time("until_ns", cells["until_ns"])
     if "group" in cells:
-        row["group"] = door.read("group", cells["group"], units.tonnes_from_text)
+        row["group"] = door.whole("group", cells["group"], "a whole number from 0 to 2147483647", 2**31)
     if "mode" in cells:
         row["mode"] = door.one_of("mode", cells["mode"], _MODES)
     symbol = cells.get("instrument", door.symbols[0])

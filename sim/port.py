@@ -8,11 +8,12 @@ import datetime as dt
 
 import numpy as np
 
-from engine.codes import CommandKind, EventKind, OrdType, Side, TimeInForce
+from engine.codes import CommandKind, EventKind, OrdType, Rule, Side, TimeInForce
 from engine.core.state import Account, Units
 from engine.digest import EventDigest
 from engine.feed.depth import DepthFeed
 from engine.records import EVENT, command, empty_commands
+from engine.rules.schema import in_force
 from engine.rules.sessions import Timetable
 from engine.venue import open_venue
 
@@ -43,6 +44,10 @@ class Port:
         self._parts.append(events)
         self.depth.update(events)
         return events
+
+    def rule(self, rule: Rule, day: np.datetime64) -> int:
+        """A number of the rulebook that holds for every instrument, as in force on `day`."""
+        return int(in_force(self.book.rules[None, rule], day.astype(dt.date)))
 
     def begin_day(self, day: np.datetime64) -> list[np.ndarray]:
         """Roll to `day`; returns the day's PHASE commands for `enter_phase`."""

@@ -71,10 +71,6 @@ class World:
         )  # fmt: skip
         self._true_up_dates = information.true_up_dates(plan, self.people)
         self._known = np.zeros(count, bool)
-        rules = self.port.book.rules
-        self._max_t = rules[None, Rule.SCREEN_MAX_QTY_T][-1].number
-        self._block_t = rules[None, Rule.BLOCK_MIN_QTY_T][-1].number
-        self._block_bp = rules[None, Rule.BLOCK_BAND_BP][-1].number
         active = np.flatnonzero(~self.people.unresponsive)
         self._active = active
         large = active[np.argsort(-self.people.emissions_t[active], kind="stable")]
@@ -107,6 +103,9 @@ class World:
 
     def _day(self, index: int, day: np.datetime64) -> None:
         phases = self.port.begin_day(day)
+        self._max_t = self.port.rule(Rule.SCREEN_MAX_QTY_T, day)
+        self._block_t = self.port.rule(Rule.BLOCK_MIN_QTY_T, day)
+        self._block_bp = self.port.rule(Rule.BLOCK_BAND_BP, day)
         self._closes_fen.append(self.port.close_fen)
         limits = self.port.low_fen, self.port.high_fen
         today = information.look(self.plan, day, index, self._closes_fen, self.p.price_memory_days, limits)

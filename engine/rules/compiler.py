@@ -11,7 +11,8 @@ import numpy as np
 from engine.codes import NONE, RULE_COLUMNS, OrdType, Phase, Rule, TimeInForce, TradingMode
 from engine.core.admit import MAX_QTY_T, MAX_VALUE_FEN
 from engine.errors import RulebookError
-from engine.rules.schema import FIELDS, Rulebook, SourcedValue
+from engine.rules.schema import FIELDS, Rulebook, in_force
+from engine.units import text_from_fen
 
 
 @dataclass(frozen=True)
@@ -29,60 +30,55 @@ def date_number(date: dt.date) -> int:
     return date.year * 10_000 + date.month * 100 + date.day
 
 
-def _in_force(changes: list[SourcedValue], date: dt.date) -> int:
-    """Value on `date`; before the first change, the first value."""
-    number = changes[0].number
-    for change in changes:
-        if (change.since or dt.date.min) <= date:
-            number = change.number
-    return number
+def _refuse(book: Rulebook, key: str, value: object, expected: str) -> RulebookError:
+    return RulebookError(f"{book.path.name}: {key}: got {value!r}, expected {expected}")
 
 
 def _prove_bounds(book: Rulebook, row: np.ndarray) -> None:
     """No value of one order may leave int64; a price must exist at every tick of its range."""
-    high = int(row[Rule.PRICE_HIGH_FEN])
-    for limit, name in ((int(row[Rule.SCREEN_MAX_QTY_T]), "screen.max_qty_t"), (MAX_QTY_T, "block quantity")):
-        if name.startswith("block") and row[Rule.BLOCK_MIN_QTY_T] == NONE:
-            continue
-        if high * limit > MAX_VALUE_FEN:
-            message = f"{book.name}: screen.price_high x {name} = {high * limit} fen, expected at most {MAX_VALUE_FEN}"
-            raise RulebookError(message)
-    if row[Rule.PRICE_LOW_FEN] > high or row[Rule.PRICE_LOW_FEN] > row[Rule.REFERENCE_FEN]:
-        message = (
-            f"{book.name}: screen.price_low: got {row[Rule.PRICE_LOW_FEN]} fen, "
-            "expected at most price_high and the reference price"
-        )
-        raise RulebookError(message)
+    low, high = int(row[Rule.PRICE_LOW_FEN]), int(row[Rule.PRICE_HIGH_FEN])
+    largest_t = MAX_QTY_T if row[Rule.BLOCK_MIN_QTY_T] != NONE else int(row[Rule.SCREEN_MAX_QTY_T])
+    if high * largest_t > MAX_VALUE_FEN:
+        at_most = text_from_fen(MAX_VALUE_FEN // largest_t)
+        raise _refuse(book, "screen.price_high", text_from_fen(high), f"at most {at_most} for orders of {largest_t} t")
+    if low > high:
+        raise _refuse(book, "screen.price_low", text_from_fen(low), f"at most price_high, {text_from_fen(high)}")
+    reference = int(row[Rule.REFERENCE_FEN])
+    if not low <= reference <= high:
+        expected = f"price_low to price_high, {text_from_fen(low)} to {text_from_fen(high)}"
+        raise _refuse(book, "instruments.reference_price", text_from_fen(reference), expected)
 
 
 def _prove_modes(book: Rulebook, row: np.ndarray) -> None:
     """A listed market never crosses by itself, so only limit orders that rest make sense on its screen."""
     if row[Rule.MODE] != TradingMode.LISTED:
         return
-    if row[Rule.ORD_TYPES] != 1 << OrdType.LIMIT or row[Rule.TIMES_IN_FORCE] != 1 << TimeInForce.DAY:
-        message = (
-            f'{book.name}: screen.order_types and times_in_force: expected ["limit"] and ["day"] in a listed market'
-        )
-        raise RulebookError(message)
+    for key, rule, enum, only in (
+        ("screen.order_types", Rule.ORD_TYPES, OrdType, OrdType.LIMIT),
+        ("screen.times_in_force", Rule.TIMES_IN_FORCE, TimeInForce, TimeInForce.DAY),
+    ):
+        if row[rule] != 1 << only:
+            names = [member.name.lower() for member in enum if row[rule] >> member & 1]
+            raise _refuse(book, key, names, f"only {only.name.lower()!r} in a listed market")
     if row[Rule.CLICK_LEVELS] == 0:
-        message = f"{book.name}: screen.click_levels: got None, expected price levels in a listed market"
-        raise RulebookError(message)
+        raise _refuse(book, "screen.click_levels", None, "price levels in a listed market")
 
 
 def compile_rulebook(book: Rulebook) -> CompiledRules:
-    """Rows of integers for the engine. Raises `RulebookError` where a product could overflow."""
+    """Rows of integers for the engine. Raises `RulebookError` where values do not fit together."""
     rows = []
     for instrument in range(len(book.symbols)):
         changes = {rule: values for (owner, rule), values in book.rules.items() if owner in (None, instrument)}
-        dates = sorted({value.since or dt.date.min for values in changes.values() for value in values})
+        dated = [*changes.values(), *book.permits.values()]
+        dates = sorted({value.since or dt.date.min for values in dated for value in values})
         for date in dates:
             row = np.zeros(RULE_COLUMNS + 1, np.int64)
             row[Rule.FROM_DATE] = 0 if date == dt.date.min else date_number(date)
             for spec in FIELDS:
                 absent = NONE if spec.absent is None else spec.absent
-                row[spec.rule] = _in_force(changes[spec.rule], date) if spec.rule in changes else absent
+                row[spec.rule] = in_force(changes[spec.rule], date) if spec.rule in changes else absent
             for phase in Phase:
-                row[Rule.PERMITS + phase] = book.permits[phase]
+                row[Rule.PERMITS + phase] = in_force(book.permits[phase], date) if phase in book.permits else 0
             row[RULE_COLUMNS] = instrument
             _prove_bounds(book, row)
             _prove_modes(book, row)

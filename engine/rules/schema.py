@@ -12,7 +12,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from engine.errors import RulebookError
 
 MARKETS = Path(__file__).parent / "markets"
 
-Parser = Callable[[Any], int]
+Parser = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class SourcedValue:
     """Dotted path in the file."""
     value: Any
     """As written."""
-    number: int
-    """As compiled (for tables and lists of sessions: 0)."""
+    compiled: Any
+    """As the engine uses it: an integer; for the timetable a tuple of (ns, phase), for weekdays a frozenset."""
     source: str
     """Text of the source."""
     verified: bool
@@ -55,11 +55,22 @@ class SourcedValue:
     """First day in force; None = from the start."""
 
 
+def in_force(changes: list[SourcedValue], date: dt.date) -> Any:
+    """Compiled value of one rule on `date`; before its first change, its first value."""
+    current = changes[0]
+    for change in changes:
+        if (change.since or dt.date.min) <= date:
+            current = change
+    return current.compiled
+
+
 @dataclass(frozen=True)
 class Rulebook:
     """A validated rulebook, still in the words of its file."""
 
     name: str
+    """Of the market: the file's name without its suffix."""
+    path: Path
     title: str
     title_zh: str
     currency: str
@@ -70,13 +81,13 @@ class Rulebook:
     rules: dict[tuple[int | None, Rule], list[SourcedValue]]
     """By (instrument or None for all, column); ascending by date."""
     initial_phase: Phase
-    timetable: tuple[tuple[int, Phase], ...]
-    """(ns after local midnight, phase that begins); empty for a venue that never closes."""
-    weekdays: frozenset[int]
-    """Trading weekdays, Monday = 1."""
-    permits: dict[Phase, int]
-    """Bit mask over `CommandKind` by phase."""
-    values: list[SourcedValue] = field(default_factory=list)
+    timetable: list[SourcedValue]
+    """(ns after local midnight, phase that begins) pairs, by date; empty for a venue that never closes."""
+    weekdays: list[SourcedValue]
+    """Trading weekdays, Monday = 1, by date; empty = all."""
+    permits: dict[Phase, list[SourcedValue]]
+    """Bit mask over `CommandKind` by phase and date; a phase that is absent permits nothing."""
+    values: list[SourcedValue]
     """Everything the file says, in its order, for `emex rules`."""
 
 
@@ -169,9 +180,9 @@ _VALUE_KEYS = {"value", "source", "verified", "from"}
 class _Reader:
     """Walks one parsed file and collects values; every complaint goes through `fail`."""
 
-    def __init__(self, path: Path, data: dict[str, Any]) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.sources: dict[str, str] = data.get("sources", {})
+        self.sources: dict[str, str] = {}
         self.values: list[SourcedValue] = []
 
     def fail(self, key: str, value: object, expected: str) -> RulebookError:
@@ -192,15 +203,26 @@ class _Reader:
             raise self.fail(f"{key}.{name}", value, "a text")
         return value
 
+    def read_sources(self, table: Any) -> None:
+        """The ids that every later value may name."""
+        if not isinstance(table, dict):
+            raise self.fail("sources", table, "a table")
+        for name, text in table.items():
+            if not isinstance(text, str) or not text:
+                raise self.fail(f"sources.{name}", text, "the text of a source")
+        self.sources = table
+
     def sourced(self, key: str, entry: Any, parse: Parser, expected: str) -> list[SourcedValue]:
         """One rule, or its changes by date, each with a known source."""
-        found = []
+        found: list[SourcedValue] = []
+        if entry == []:
+            raise self.fail(key, entry, "at least one table with value and source")
         for item in entry if isinstance(entry, list) else [entry]:
             table = self.only(key, item, _VALUE_KEYS)
             if "value" not in table:
                 raise self.fail(key, item, "a table with value and source")
             source = table.get("source")
-            if source not in self.sources:
+            if not isinstance(source, str) or source not in self.sources:
                 raise self.fail(f"{key}.source", source, "an id that [sources] explains")
             since = table.get("from")
             if since is not None and type(since) is not dt.date:
@@ -209,11 +231,11 @@ class _Reader:
             if not isinstance(verified, bool):
                 raise self.fail(f"{key}.verified", verified, _FLAG_WORDS)
             try:
-                number = parse(table["value"])
+                compiled = parse(table["value"])
             except (ValueError, TypeError, KeyError):
                 raise self.fail(key, table["value"], expected) from None
             text = self.sources[source]
-            found.append(SourcedValue(key, table["value"], number, text, verified, since))
+            found.append(SourcedValue(key, table["value"], compiled, text, verified, since))
         if [v.since or dt.date.min for v in found] != sorted({v.since or dt.date.min for v in found}):
             raise self.fail(key, [str(v.since) for v in found], "different dates in ascending order")
         self.values += found
@@ -241,38 +263,27 @@ def _weekdays(value: Any) -> frozenset[int]:
     return days
 
 
-def _zero(parse: Callable[[Any], object]) -> Parser:
-    """A parser of something that is not one number, used for its complaints."""
-
-    def parse_to_zero(value: Any) -> int:
-        parse(value)
-        return 0
-
-    return parse_to_zero
-
-
-def _read_sessions(
-    reader: _Reader, data: dict[str, Any]
-) -> tuple[Phase, tuple[tuple[int, Phase], ...], frozenset[int], dict[Phase, int]]:
+def _read_sessions(reader: _Reader, data: dict[str, Any]) -> dict[str, Any]:
+    """The [sessions] of a file as the fields of `Rulebook` that it fills."""
     sessions = reader.only("sessions", data.get("sessions"), {"initial", "timetable", "weekdays", "permits"})
     phases = ", ".join(f'"{phase.name.lower()}"' for phase in Phase)
-    initial = reader.sourced("sessions.initial", sessions.get("initial"), lambda v: _member(Phase, v), phases)
-    timetable: tuple[tuple[int, Phase], ...] = ()
-    if "timetable" in sessions:
-        words = f'ascending ["HH:MM", phase] pairs with phase one of {phases}'
-        entry = reader.sourced("sessions.timetable", sessions["timetable"], _zero(_timetable), words)
-        timetable = _timetable(entry[-1].value)
-    weekdays = frozenset(range(1, 8))
-    if "weekdays" in sessions:
-        entry = reader.sourced("sessions.weekdays", sessions["weekdays"], _zero(_weekdays), "weekdays 1 to 7")
-        weekdays = _weekdays(entry[-1].value)
-    permits = dict.fromkeys(Phase, 0)
+    initial = reader.sourced("sessions.initial", sessions.get("initial"), lambda v: Phase(_member(Phase, v)), phases)
+    if initial[0].since or len(initial) > 1:
+        raise reader.fail("sessions.initial", sessions["initial"], "one value without a date")
+    by_date = {}
+    for name, parse, words in (
+        ("timetable", _timetable, f'ascending ["HH:MM", phase] pairs with phase one of {phases}'),
+        ("weekdays", _weekdays, "weekdays 1 to 7"),
+    ):
+        entry = sessions.get(name)
+        by_date[name] = [] if entry is None else reader.sourced(f"sessions.{name}", entry, parse, words)
+    permits = {}
     names = {phase.name.lower() for phase in Phase}
     kinds = ", ".join(kind.name.lower() for kind in CommandKind)
     for name, entry in reader.only("sessions.permits", sessions.get("permits"), names).items():
-        value = reader.sourced(f"sessions.permits.{name}", entry, _mask(CommandKind), f"a list of {kinds}")
-        permits[Phase(_member(Phase, name))] = value[-1].number
-    return Phase(initial[-1].number), timetable, weekdays, permits
+        changes = reader.sourced(f"sessions.permits.{name}", entry, _mask(CommandKind), f"a list of {kinds}")
+        permits[Phase(_member(Phase, name))] = changes
+    return {"initial_phase": initial[0].compiled, "permits": permits, **by_date}
 
 
 def _read_fields(
@@ -298,11 +309,9 @@ def read_rulebook(path: Path) -> Rulebook:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         message = f"{path.name}: cannot be read as TOML: {error}"
         raise RulebookError(message) from None
-    reader = _Reader(path, data)
+    reader = _Reader(path)
     reader.only("", data, set(_SECTIONS))
-    for name, text in reader.only("sources", data.get("sources"), set(reader.sources)).items():
-        if not isinstance(text, str) or not text:
-            raise reader.fail(f"sources.{name}", text, "the text of a source")
+    reader.read_sources(data.get("sources"))
     market = reader.only("market", data.get("market"), {"title", "title_zh", "utc_offset_hours", "currency"})
     offset = market.get("utc_offset_hours")
     if type(offset) is not int or not -12 <= offset <= 14:
@@ -323,9 +332,10 @@ def read_rulebook(path: Path) -> Rulebook:
         table = reader.only(section, data.get(section, {}), {f.key for f in FIELDS if f.section == section})
         for rule, values in _read_fields(reader, section, section, table, set()).items():
             rules[None, rule] = values
-    initial, timetable, weekdays, permits = _read_sessions(reader, data)
+    sessions = _read_sessions(reader, data)
     return Rulebook(
         name=path.stem,
+        path=path,
         title=reader.text("market", market, "title"),
         title_zh=reader.text("market", market, "title_zh"),
         currency=reader.text("market", market, "currency"),
@@ -333,11 +343,8 @@ def read_rulebook(path: Path) -> Rulebook:
         rules_hash=hashlib.blake2b(raw, digest_size=8).hexdigest(),
         symbols=tuple(symbols),
         rules=rules,
-        initial_phase=initial,
-        timetable=timetable,
-        weekdays=weekdays,
-        permits=permits,
         values=reader.values,
+        **sessions,
     )
 
 

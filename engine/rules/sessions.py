@@ -11,7 +11,7 @@ import numpy as np
 from engine.codes import CommandKind
 from engine.records import command
 from engine.rules.compiler import date_number
-from engine.rules.schema import Rulebook
+from engine.rules.schema import Rulebook, in_force
 
 DAY_NS = 24 * 3600 * 10**9
 _EPOCH = dt.date(1970, 1, 1)
@@ -41,10 +41,10 @@ class Timetable:
 
     def phases(self, date: dt.date) -> list[np.ndarray]:
         """The PHASE commands of one trading day; none on a day without trading."""
-        if date.isoweekday() not in self._weekdays:
+        if not self._timetable or (self._weekdays and date.isoweekday() not in in_force(self._weekdays, date)):
             return []
-        start = self.midnight_ns(date)
-        return [command(CommandKind.PHASE, time_ns=start + at, phase=phase) for at, phase in self._timetable]
+        start, rows = self.midnight_ns(date), in_force(self._timetable, date)
+        return [command(CommandKind.PHASE, time_ns=start + at, phase=phase) for at, phase in rows]
 
     def advance(self, time_ns: int) -> Iterator[np.ndarray]:
         """Commands due after the previous call and not later than `time_ns`; none for a venue that never closes."""

@@ -62,7 +62,7 @@ def test_match_gives_the_same_digest_on_both_engines(tmp_path: Path) -> None:
         results.append(json.loads(done.stdout))
     assert results[0]["digest"] == results[1]["digest"]
     assert results[0]["trades"] == 1
-    assert "trade,b1,ben,buy,10.00,3,0,s1," in events.read_text()
+    assert '"trade","b1","ben","buy","10.00","3","0","s1",""' in events.read_text()
 
 
 def test_bad_input_is_one_line_and_status_2(tmp_path: Path) -> None:

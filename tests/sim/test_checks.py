@@ -346,9 +346,9 @@ def test_missing_input_is_undefined() -> None:
 @pytest.mark.parametrize(
     ("name", "null_pass_rate", "kind"),
     [
-        ("block_share", 0.51, "calibration"),
-        ("block_share", 0.5, "evidence"),
-        ("block_share", None, "sanity"),
+        ("median_listed_day", 0.51, "calibration"),
+        ("median_listed_day", 0.5, "evidence"),
+        ("median_listed_day", None, "sanity"),
         ("vwap", 0.9, "fitted"),
         ("vwap", 0.1, "fitted"),
         ("firms_compliant", None, "fitted"),

@@ -178,7 +178,7 @@ def test_record_that_cannot_be_matched_is_refused() -> None:
     records = load_records()
     with pytest.raises(ValueError, match="cannot be matched"):
         fit_null(DATES, with_recorded(records, december_share=0.05))
-    with pytest.raises(ValueError, match="december_share"):
+    with pytest.raises(TypeError, match="december_share: the null model needs a recorded number"):
         fit_null(
             DATES,
             msgspec.structs.replace(
