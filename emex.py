@@ -112,12 +112,14 @@ def _replay(
     Prints what happened and the realism checks; writes report.html, events.parquet, prices.parquet and
     run.json.
     """
+    folder = out or Path("out") / scenario
     with _progress_bar() as progress:
-        summary = replay(scenario, seed, out or Path("out") / scenario, engine.value, progress)
+        summary = replay(scenario, seed, folder, engine.value, progress)
     from sim.replay import print_summary
 
     _show(summary, print_summary, as_json=as_json)
-    _exit(failed=not summary["sound"])
+    print(f"report: {folder / 'report.html'}", file=sys.stderr if as_json else sys.stdout)
+    _exit(failed=not summary["conserved"])
 
 
 @app.command("scenarios", epilog="Example: emex scenarios --json")

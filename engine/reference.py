@@ -8,6 +8,7 @@ It shares nothing with the compiled core but the enumerations, the two record la
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 from sortedcontainers import SortedDict
@@ -306,7 +307,7 @@ class ReferenceExchange:
             if qty == 0:
                 return RejectReason.QTY_ZERO
         if kind == CommandKind.CLICK and order:
-            best = self._prices(day, order.side)[: rules[Rule.CLICK_LEVELS]]
+            best = list(islice(self._prices(day, order.side), rules[Rule.CLICK_LEVELS]))
             if order.price not in best:
                 return RejectReason.PRICE_OUTSIDE_BEST5
         if kind in (CommandKind.PROPOSE, CommandKind.CONFIRM, CommandKind.DECLINE):
@@ -529,7 +530,7 @@ class ReferenceExchange:
         if listing:
             self._take(ask, me, listing)
         else:
-            for price in self._prices(day, opposite(side))[: day.rules[Rule.CLICK_LEVELS]]:
+            for price in list(islice(self._prices(day, opposite(side)), day.rules[Rule.CLICK_LEVELS])):
                 for resting in list(day.book[opposite(side)][price]):
                     if me.leaves and accepts(side, ask["price_fen"], price):
                         self._take(ask, me, resting)
@@ -666,23 +667,25 @@ class ReferenceExchange:
     # Book, matching and settlement.
 
     @staticmethod
-    def _prices(day: InstrumentDay, side: int) -> list[int]:
+    def _prices(day: InstrumentDay, side: int) -> Iterator[int]:
         """Occupied prices, best first."""
-        prices = list(day.book[side])
-        return prices[::-1] if side == Side.BUY else prices
+        return reversed(day.book[side]) if side == Side.BUY else iter(day.book[side])
 
     def _reachable(
         self, day: InstrumentDay, side: int, limit: int, qty: int, levels: int | None, account: int
     ) -> list[tuple[RestingOrder, int]]:
         """What a taker would meet now: (resting order, tonnes); its own count nothing under CANCEL_MAKER."""
         skips_own = day.rules[Rule.SELF_TRADE] == SelfTrade.CANCEL_MAKER
-        met = []
-        for price in self._prices(day, opposite(side))[:levels]:
+        met: list[tuple[RestingOrder, int]] = []
+        for price in islice(self._prices(day, opposite(side)), levels):
+            if not accepts(side, limit, price):
+                break
             for order in day.book[opposite(side)][price]:
-                if qty > 0 and accepts(side, limit, price):
-                    fill = 0 if skips_own and order.account == account else min(qty, order.leaves)
-                    met.append((order, fill))
-                    qty -= fill
+                if qty <= 0:
+                    return met
+                fill = 0 if skips_own and order.account == account else min(qty, order.leaves)
+                met.append((order, fill))
+                qty -= fill
         return met
 
     def _cross(self, ask: Ask, me: RestingOrder) -> None:

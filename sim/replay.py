@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ from rich.table import Table
 from engine.codes import EventKind
 from engine.errors import ScenarioError
 from engine.rules.schema import find_rulebook
-from sim import checks, null
+from sim import checks, figures, null
 from sim.parameters import describe, load_parameters
 from sim.report import write_report
 from sim.result import Season
@@ -43,7 +43,8 @@ def replay(
     """Run one season and write its files into `out` (None: no files).
 
     Returns the summary of `emex replay --json`: volumes in t, prices in CNY/t, penalties in CNY, shares of 1.
-    Raises `EmexError` for an unknown scenario or engine, `AssertionError` when conservation does not hold.
+    `conserved` says whether every tonne and every fen is accounted for. Raises `EmexError` for an unknown scenario or
+    engine.
     """
     plan = load_season(scenario)
     if not 0 <= seed < 2**63:
@@ -132,7 +133,7 @@ def _summary(plan: SeasonPlan, seed: int, season: Season, rows: list[dict[str, A
         "compliance": _compliance(season),
         "checks": rows,
         "conservation": season.accounts,
-        "sound": True,
+        "conserved": season.conserved,
         "digest": season.digest,
         "seconds": round(seconds, 3),
         "orders_per_second": round(orders / seconds),
@@ -175,40 +176,32 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         f"{volume['block'] / max(volume['total'], 1):.0%} by block agreement 大宗协议"
     )
     console.print(
-        f"listed close 挂牌收盘价 {price['first']:.2f} → low {price['min']:.2f} → {price['last']:.2f} CNY/t, "
-        f"mean of all trades {price['vwap']:.2f}"
+        f"listed close 挂牌收盘价 {price['first']:.2f}, low {price['min']:.2f}, end {price['last']:.2f} CNY/t; "
+        f"mean {price['vwap']:.2f}"
     )
     console.print(
-        f"{compliance['rate_firms']:.1%} of firms complied 履约, {compliance['rate_volume']:.2%} of the duty; "
+        f"{compliance['rate_firms']:.1%} of firms complied 履约, {compliance['rate_volume']:.2%} by volume; "
         f"{compliance['shortfall_t'] / 1e6:.1f} Mt short, fines {compliance['penalty_cny'] / 1e6:.1f} M CNY"
     )
-    table = Table(title="Realism checks")
-    for name in ("check", "kind", "value", "range", "record", "null passes", ""):
-        table.add_column(name, justify="right" if name in ("value", "record", "null passes") else "left")
-    for row in summary["checks"]:
-        null_rate = "undefined" if row["null_pass_rate"] is None else f"{row['null_pass_rate']:.0%}"
-        verdict = {True: "[green]held[/green]", False: "[red]FAILED[/red]", None: "undefined"}[row["passed"]]
-        limits = f"{_short(row['low'])} … {_short(row['high'])}"
-        table.add_row(
-            row["name"],
-            row["kind"],
-            _short(row["value"]),
-            limits,
-            _short(row["recorded"]),
-            null_rate,
-            verdict,
-        )
-    console.print(table)
+    console.print(_check_table(summary["checks"]))
     held = [row for row in summary["checks"] if row["passed"]]
     evidence = sum(row["kind"] == "evidence" for row in held)
-    console.print(
-        f"{len(held)} of {len(summary['checks'])} checks hold, {evidence} of those are evidence; "
-        f"digest {summary['digest']}"
-    )
+    console.print(f"{len(held)} of {len(summary['checks'])} checks hold, {evidence} of those are evidence")
+    console.print(f"digest {summary['digest']}")
 
 
-def _short(value: object) -> str:
-    """A number in a table cell."""
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+def _check_table(rows: list[dict[str, Any]]) -> Table:
+    """The realism checks by kind; `null` is how often the model without firms passes."""
+    table = Table(title="Realism checks", title_justify="left", box=None, pad_edge=False, collapse_padding=True)
+    for name in ("check", "value", "accepted", "record", "null", ""):
+        table.add_column(name, justify="left" if name in ("check", "") else "right", no_wrap=True)
+    for kind in get_args(checks.Kind):
+        table.add_row(f"[bold]{kind}[/bold]")
+        for row in rows:
+            if row["kind"] == kind:
+                null_rate = "–" if row["null_pass_rate"] is None else f"{row['null_pass_rate']:.0%}"
+                verdict = {True: "[green]held[/green]", False: "[red]FAILED[/red]", None: "undefined"}[row["passed"]]
+                value, recorded = (figures.in_unit(row[key], row["unit"]) for key in ("value", "recorded"))
+                accepted = figures.accepted(row["low"], row["high"], row["unit"])
+                table.add_row(row["name"], value, accepted, recorded, null_rate, verdict)
+    return table

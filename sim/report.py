@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from plotly.offline import get_plotlyjs
 
+from sim import figures
 from sim.checks import load_records
 from sim.result import Season
 
@@ -62,7 +63,6 @@ UNITS_ZH = {
     "t": "吨", "share": "占比", "ratio": "比值", "CNY/t": "元/吨", "date": "日期", "kurtosis": "峰度",
     "log return a day": "日对数收益率", "trading days from 16 December 2021": "距2021年12月16日的交易日数",
 }  # fmt: skip
-DIGITS = {"ratio": 2, "CNY/t": 2, "log return a day": 4, "kurtosis": 2}
 
 
 def _both(text: str) -> Both:
@@ -175,18 +175,6 @@ def _dates(column: np.ndarray) -> list[str]:
     return dates
 
 
-def _percent(share: float) -> str:
-    return f"{share:.1%}"
-
-
-def _tonnes(tonnes: float) -> str:
-    return f"{tonnes / 1e6:,.1f} Mt" if abs(tonnes) >= 1e6 else f"{tonnes:,.0f} t"
-
-
-def _tonnes_zh(tonnes: float) -> str:
-    return f"{tonnes / 1e4:,.1f} 万吨" if abs(tonnes) >= 1e4 else f"{tonnes:,.0f} 吨"
-
-
 def _plain(value: object) -> str:
     """A value of unknown type as text."""
     if isinstance(value, bool):
@@ -199,14 +187,14 @@ def _plain(value: object) -> str:
 def _headline(summary: Row) -> str:
     """What happened, in one sentence and six figures."""
     price, done, volume, checks = (summary[key] for key in ("price", "compliance", "volume_t", "checks"))
-    late, late_60 = _percent(summary["share_last_30d"]), _percent(summary["share_last_60d"])
-    rate, by_volume = _percent(done["rate_firms"]), _percent(done["rate_volume"])
+    late, late_60 = figures.percent(summary["share_last_30d"]), figures.percent(summary["share_last_60d"])
+    rate, by_volume = figures.percent(done["rate_firms"]), figures.percent(done["rate_volume"])
     low, end, mean = (f"{price[key]:.2f}" for key in ("min", "last", "vwap"))
     firms = f"{summary['firms']:,}"
-    block = _percent(volume["block"] / max(volume["total"], 1))
+    block = figures.percent(volume["block"] / max(volume["total"], 1))
     held, fines = f"{sum(check['passed'] is True for check in checks)} / {len(checks)}", done["penalty_cny"]
-    figures = [
-        (f"{_tonnes(volume['total'])} | {_tonnes_zh(volume['total'])}",
+    cards = [
+        (f"{figures.tonnes(volume['total'])} | {figures.tonnes_zh(volume['total'])}",
          f"of allowances 配额 traded, {block} of it as block 大宗协议 | 配额成交量，其中大宗协议占{block}"),
         (f"{late} | {late}",
          f"of volume in the last 30 days ({late_60} in the last 60) | 在最后30天（最后60天{late_60}）"),
@@ -214,7 +202,7 @@ def _headline(summary: Row) -> str:
          f"CNY/t, low to end (mean {mean}) | 元/吨，最低价至季末（均价{mean}）"),
         (f"{rate} | {rate}",
          f"of firms complied 履约; {by_volume} by volume | 的企业足额履约；按量计算为{by_volume}"),
-        (f"{_tonnes(done['shortfall_t'])} | {_tonnes_zh(done['shortfall_t'])}",
+        (f"{figures.tonnes(done['shortfall_t'])} | {figures.tonnes_zh(done['shortfall_t'])}",
          f"not surrendered 清缴; fines {fines / 1e6:,.2f} million CNY | 未清缴；罚款{fines / 1e4:,.0f}万元"),
         (f"{held} | {held}", "realism checks hold | 项真实性检验通过"),
     ]  # fmt: skip
@@ -225,8 +213,8 @@ def _headline(summary: Row) -> str:
         f"全季成交量的{late}发生在最后30天；价格最低{low}元/吨，季末为{end}元/吨；"
         f"{firms}家企业中{rate}足额履约。"
     )
-    cards = "".join(f"<div>{_say(figure, 'dd')}{_say(label, 'dt')}</div>" for figure, label in figures)
-    return f'{_say(sentence, "p", "headline")}<dl class="figures">{cards}</dl>'
+    boxes = "".join(f"<div>{_say(figure, 'dd')}{_say(label, 'dt')}</div>" for figure, label in cards)
+    return f'{_say(sentence, "p", "headline")}<dl class="figures">{boxes}</dl>'
 
 
 def _price_and_volume(season: Season, announced: list[Row]) -> str:
@@ -403,7 +391,7 @@ def _compliance(firms: np.ndarray) -> str:
     rows = []
     for who, chosen in parts:
         fine_fen, short_t = firms["fine_fen"][chosen], firms["shortfall_t"][chosen]
-        share = _percent(float(complied[chosen].mean())) if chosen.size else "–"
+        share = figures.percent(float(complied[chosen].mean())) if chosen.size else "–"
         rows.append(("", [who, f"{chosen.size:,}", share, f"{short_t.sum() / 1e3:,.1f}",
                           f"{(fine_fen > 0).sum():,}", f"{fine_fen.sum() / 1e8:,.2f}"]))  # fmt: skip
     columns = ["firms | 企业", "number | 数量", "complied 履约 | 足额履约", "shortfall, kt | 缺口，千吨",
@@ -411,17 +399,8 @@ def _compliance(firms: np.ndarray) -> str:
     return _section("Compliance 履约 | 履约", chart, _table(columns, rows, "small", range(1, 6)))
 
 
-def _checked(value: float | str | None, unit: str) -> str:
-    """A check's value in its unit, as text; an en dash if there is none."""
-    if value is None or isinstance(value, str):
-        return value or "–"
-    if unit in ("share", "t"):
-        return _percent(value) if unit == "share" else _tonnes(value)
-    return f"{value:,.{DIGITS.get(unit, 0)}f}"
-
-
 def _accepted(check: Row) -> str:
-    low, high = _checked(check["low"], check["unit"]), _checked(check["high"], check["unit"])
+    low, high = figures.in_unit(check["low"], check["unit"]), figures.in_unit(check["high"], check["unit"])
     if check["high"] is None:
         return f"at least {low} | 不低于 {low}"
     return f"at most {high} | 不高于 {high}" if check["low"] is None else f"{low} to {high} | {low} 至 {high}"
@@ -442,9 +421,9 @@ def _check_row(check: Row, source: int) -> tuple[str, list[str]]:
     return css, [
         f"<code>{escape(check['name'])}</code>",
         f"<div>{what}{_say(f'{unit} | {UNITS_ZH.get(unit, unit)}', 'small')}</div>",
-        f"<span>{escape(_checked(check['value'], unit))}</span>",
+        f"<span>{escape(figures.in_unit(check['value'], unit))}</span>",
         _say(_accepted(check)),
-        f"<span>{escape(_checked(check['recorded'], unit))}<sup> {source}</sup></span>",
+        f"<span>{escape(figures.in_unit(check['recorded'], unit))}<sup> {source}</sup></span>",
         _tag(check["kind"]),
         _say("undefined | 无定义" if null is None else f"{null:.0%} | {null:.0%}"),
         _say(verdict, css="verdict"),

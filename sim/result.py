@@ -5,7 +5,6 @@ one function over one shape. This file may not import the engine, the agents or 
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -65,8 +64,8 @@ class Season:
     """FIRM rows, shape (firms,); None for a null model."""
     events: np.ndarray | None = None
     """EVENT rows of the engine, shape (events,); None for a null model."""
-    accounts: dict[str, Any] = field(default_factory=dict)
-    """Totals for the conservation check: units and cash issued and where they are now."""
+    accounts: dict[str, int] = field(default_factory=dict)
+    """For conservation: `X_in_fen` or `X_issued_t` brought in, and beside each `X_in_accounts_…`; fen and t."""
     digest: str = ""
     """Digest over the events."""
 
@@ -75,3 +74,11 @@ class Season:
         """Listed plus block tonnes by day, int64, shape (days,)."""
         total: np.ndarray = self.days["listed_qty_t"] + self.days["block_qty_t"]
         return total
+
+    @property
+    def conserved(self) -> bool:
+        """Whether all accounts together hold every fen paid in and every tonne issued, no more and no less."""
+        entries = self.accounts
+        cash = entries["cash_in_fen"] == entries["cash_in_accounts_fen"]
+        allowances = entries["allowances_issued_t"] == entries["allowances_in_accounts_t"]
+        return cash and allowances and entries["offsets_issued_t"] == entries["offsets_in_accounts_t"]

@@ -1,6 +1,6 @@
 """The realism table over many seeds: how often each check holds, with the 10th and 90th percentile.
 
-    python -m sim.seeds [--first 301] [--count 10] [--set name=value …]
+    python -m sim.seeds [--first 701] [--count 30] [--set name=value …]
 
 The seeds of the fit (`sim/fit.py`) are others. Prints the table of README; exit status 1 when fewer than 13 checks
 hold in at least 80 % of the seeds, or fewer than 3 of those are evidence.
@@ -15,7 +15,7 @@ from joblib import Parallel, delayed
 from rich.console import Console
 from rich.table import Table
 
-from sim import checks, null
+from sim import checks, figures, null
 from sim.parameters import Parameters, load_parameters
 from sim.season import SeasonPlan, load_season
 from sim.world import World
@@ -46,6 +46,7 @@ def summarise(results: list[list[Row]]) -> list[Row]:
         values = sorted(r["value"] for r in column if r["value"] is not None)
         rows.append({
             "name": column[0]["name"], "kind": column[0]["kind"], "recorded": column[0]["recorded"],
+            "unit": column[0]["unit"],
             "low": column[0]["low"], "high": column[0]["high"], "null_pass_rate": column[0]["null_pass_rate"],
             "held": float(np.mean([bool(r["passed"]) for r in column])),
             "p10": values[len(values) // 10] if values else None,
@@ -61,31 +62,24 @@ def held_counts(rows: list[Row]) -> tuple[int, int]:
     return len(held), sum(row["kind"] == "evidence" for row in held)
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
-
-
 def print_table(rows: list[Row], title: str) -> None:
     """The table, to standard output."""
     table = Table(title=title)
-    for name in ("check", "kind", "record", "range", "held", "10th", "median", "90th", "null passes"):
+    for name in ("check", "kind", "record", "accepted", "held", "10th", "median", "90th", "null"):
         table.add_column(name, justify="left" if name in ("check", "kind") else "right")
     for row in rows:
-        null_rate = "undefined" if row["null_pass_rate"] is None else f"{row['null_pass_rate']:.0%}"
-        table.add_row(
-            row["name"], row["kind"], _cell(row["recorded"]), f"{_cell(row['low'])} … {_cell(row['high'])}",
-            f"{row['held']:.0%}", _cell(row["p10"]), _cell(row["median"]), _cell(row["p90"]), null_rate,
-        )  # fmt: skip
+        null_rate = "–" if row["null_pass_rate"] is None else f"{row['null_pass_rate']:.0%}"
+        recorded, *spread = (figures.in_unit(row[key], row["unit"]) for key in ("recorded", "p10", "median", "p90"))
+        accepted = figures.accepted(row["low"], row["high"], row["unit"])
+        table.add_row(row["name"], row["kind"], recorded, accepted, f"{row['held']:.0%}", *spread, null_rate)
     Console(width=140).print(table)
 
 
 def main() -> int:
     """Command line of this module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--first", type=int, default=301)
-    parser.add_argument("--count", type=int, default=10)
+    parser.add_argument("--first", type=int, default=701)
+    parser.add_argument("--count", type=int, default=30)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
     arguments = parser.parse_args()
     changes = {name: float(value) for name, value in (item.split("=") for item in arguments.set)}

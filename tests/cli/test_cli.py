@@ -95,6 +95,7 @@ def test_replay_repeats_in_a_new_process_with_another_hash_seed(tmp_path: Path) 
     assert summary["days"] == 114
     assert summary["firms"] == 2162
     assert len(summary["checks"]) == 18
+    assert summary["conserved"] is True
     conservation = summary["conservation"]
     assert conservation["cash_in_fen"] == conservation["cash_in_accounts_fen"]
     assert conservation["allowances_issued_t"] == conservation["allowances_in_accounts_t"]

@@ -153,8 +153,8 @@ def describe(events: np.ndarray, expected: np.ndarray, where: str) -> str:
 
 
 def main() -> None:
-    """The long campaign: `COMMANDS` per rulebook (default 1,500,000)."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_500_000
+    """The long campaign: `COMMANDS` per rulebook (default 300,000)."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 300_000
     first = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     for name in NAMES:
         for part in range(-(-count // 20_000)):
