@@ -113,6 +113,7 @@ def _replay(
     run.json.
     """
     folder = out or Path("out") / scenario
+    _announce_compiling(engine)
     with _progress_bar() as progress:
         summary = replay(scenario, seed, folder, engine.value, progress)
     from sim.replay import print_summary
@@ -160,6 +161,7 @@ def _match(
 
     Counts what happened; says why a command was refused.
     """
+    _announce_compiling(engine)
     with _status("matching"):
         result = match(rules, orders, events, engine.value)
     from gateway.files import print_match
@@ -225,6 +227,14 @@ def _print_checks(result: dict[str, Any], console: Any) -> None:
     for check in result["checks"]:
         table.add_row(check["name"], str(check["value"]), "ok" if check["passed"] else "[red]failed[/red]")
     console.print(table)
+
+
+def _announce_compiling(engine: EngineName) -> None:
+    """Say why the first start takes its time."""
+    from engine.jit import JIT_ENABLED, cache_is_warm
+
+    if engine is EngineName.FAST and JIT_ENABLED and not cache_is_warm():
+        print("compiling the engine, once: about 20 seconds", file=sys.stderr)
 
 
 @contextmanager

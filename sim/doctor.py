@@ -7,7 +7,7 @@ import time
 from importlib.metadata import version
 from typing import Any
 
-from engine.jit import CACHE_FOLDER, JIT_ENABLED
+from engine.jit import CACHE_FOLDER, JIT_ENABLED, cache_is_warm
 from engine.venue import open_venue
 
 MIN_PYTHON = (3, 11)
@@ -16,7 +16,7 @@ MAX_WARM_START_S = 30.0
 
 def doctor() -> list[dict[str, Any]]:
     """Rows of name, value, passed; warms the compiled cache on the way."""
-    was_warm = CACHE_FOLDER.is_dir() and any(CACHE_FOLDER.rglob("*.nbc"))
+    was_warm = cache_is_warm()
     begun = time.perf_counter()
     open_venue("generic")
     seconds = time.perf_counter() - begun

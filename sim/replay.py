@@ -50,8 +50,9 @@ def replay(
     if not 0 <= seed < 2**63:
         message = f"seed: got {seed}, expected a whole number from 0"
         raise ScenarioError(message)
+    world = World(plan, load_parameters(), seed, engine)
     begun = time.perf_counter()
-    season = World(plan, load_parameters(), seed, engine).run(progress)
+    season = world.run(progress)
     seconds = time.perf_counter() - begun
     records = checks.load_records(checks.RECORDS / f"{plan.records}.toml")
     rows = checks.run_checks(season, records, null.null_pass_rates(plan.days, records))
