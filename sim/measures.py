@@ -16,9 +16,9 @@ from sim.result import DAY, FIRM
 if TYPE_CHECKING:
     from engine.feed.depth import DepthFeed
     from engine.rules.sessions import Timetable
+    from sim.books import Books
     from sim.compliance import Outcome
     from sim.population import Population
-    from sim.world import Books
 
 MORNING, AFTERNOON = int(Phase.MORNING), int(Phase.AFTERNOON)
 LEVELS = 5

@@ -8,7 +8,6 @@ are broken by a drawn permutation, never by a firm's number.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from sim.behaviours import (
     procrastination,
     reservation,
 )
+from sim.books import Books, parties
 from sim.compliance import settle
 from sim.information import Today
 from sim.parameters import Parameters
@@ -40,21 +40,6 @@ ROUND_SECONDS = 30 * 60
 Progress = Callable[[int, int], None]
 
 
-@dataclass
-class Books:
-    """What every firm's back office keeps, shape (firms,)."""
-
-    bought_t: np.ndarray
-    sold_t: np.ndarray
-    begun: np.ndarray
-    progress: np.ndarray
-    """Of the approval under way; 1 = approved."""
-    failures: np.ndarray
-    """Fruitless searches for a block partner since the last deal."""
-    first_buy: np.ndarray
-    last_buy: np.ndarray
-
-
 class World:
     """A season in the making."""
 
@@ -64,11 +49,7 @@ class World:
         self.people: Population = draw_population(plan, p, seed)
         self.port = Port(plan.market, engine)
         self.sellers = listing.Sellers(count)
-        no_date = np.full(count, np.datetime64("NaT"), "datetime64[D]")
-        self.books = Books(
-            np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, bool), np.zeros(count),
-            np.zeros(count, np.int64), no_date, no_date.copy(),
-        )  # fmt: skip
+        self.books = Books.empty(count)
         self._true_up_dates = information.true_up_dates(plan, self.people)
         self._known = np.zeros(count, bool)
         active = np.flatnonzero(~self.people.unresponsive)
@@ -234,10 +215,9 @@ class World:
         if len(rows) == 0:
             return rows
         buys = rows[rows["side"] == Side.BUY]
-        cost = np.bincount(
-            buys["account"] - FIRST_ACCOUNT, buys["price_fen"].astype(np.int64) * buys["qty"], self.count
-        )
-        missing = np.ceil(cost).astype(np.int64) - self.port.cash_fen(self.count)
+        cost_fen = np.zeros(self.count, np.int64)
+        np.add.at(cost_fen, buys["account"] - FIRST_ACCOUNT, buys["price_fen"].astype(np.int64) * buys["qty"])
+        missing = cost_fen - self.port.cash_fen(self.count)
         self.port.move(CommandKind.DEPOSIT, np.arange(self.count), np.maximum(0, missing))
         events = self.port.send(rows if rng is None else rows[rng.permutation(len(rows))])
         self._keep_books(events)
@@ -248,15 +228,8 @@ class World:
         trades = events[events["kind"] == EventKind.TRADE]
         if len(trades) == 0:
             return
-        takes = trades["side"] == Side.BUY
-        buyers = np.where(takes, trades["account"], trades["contra"]) - FIRST_ACCOUNT
-        sellers = np.where(takes, trades["contra"], trades["account"]) - FIRST_ACCOUNT
-        np.add.at(self.books.bought_t, buyers, trades["qty"])
-        np.add.at(self.books.sold_t, sellers, trades["qty"])
-        day = measures.day_of(self.port.timetable, int(trades["time_ns"][0]))
-        new = buyers[np.isnat(self.books.first_buy[buyers])]
-        self.books.first_buy[new] = day
-        self.books.last_buy[buyers] = day
-        self.books.failures[buyers[trades["mode"] == TradingMode.BLOCK]] = 0
-        gone = (trades["mode"] == TradingMode.LISTED) & takes & (trades["contra_leaves_qty"] == 0)
-        self.sellers.sold_out(trades["contra"][gone] - FIRST_ACCOUNT)
+        buyers, sellers = (accounts - FIRST_ACCOUNT for accounts in parties(trades))
+        self.books.keep(trades, buyers, sellers, measures.day_of(self.port.timetable, int(trades["time_ns"][0])))
+        taken = (trades["mode"] == TradingMode.LISTED) & (trades["side"] == Side.BUY)
+        gone = taken & (trades["contra_leaves_qty"] == 0)
+        self.sellers.sold_out(sellers[gone])
