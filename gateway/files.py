@@ -387,7 +387,8 @@ def _write(table: pa.Table, path: Path) -> None:
 
 def print_match(result: dict[str, Any], console: Console) -> None:
     """The result of `match_file` as two small tables."""
-    table = Table(title=f"{result['commands']} commands under {result['rules']} ({result['engine']} engine)")
+    console.print(f"{result['commands']:,} commands under {result['rules']}, {result['engine']} engine")
+    table = Table(box=None, pad_edge=False)
     table.add_column("event")
     table.add_column("rows", justify="right")
     for name, count in result["events"].items():
@@ -395,6 +396,5 @@ def print_match(result: dict[str, Any], console: Console) -> None:
     for name, count in result["rejects"].items():
         table.add_row(f"  {name}", f"{count:,}")
     console.print(table)
-    console.print(
-        f"{result['trades']:,} trades, {result['quantity_t']:,} t, {result['value']}; digest {result['digest']}"
-    )
+    console.print(f"{result['trades']:,} trades, {result['quantity_t']:,} t, {result['value']} CNY")
+    console.print(f"digest {result['digest']}")

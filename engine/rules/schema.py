@@ -48,6 +48,8 @@ class SourcedValue:
     """As written."""
     compiled: Any
     """As the engine uses it: an integer; for the timetable a tuple of (ns, phase), for weekdays a frozenset."""
+    source_id: str
+    """Key in the file's [sources]."""
     source: str
     """Text of the source."""
     verified: bool
@@ -235,7 +237,7 @@ class _Reader:
             except (ValueError, TypeError, KeyError):
                 raise self.fail(key, table["value"], expected) from None
             text = self.sources[source]
-            found.append(SourcedValue(key, table["value"], compiled, text, verified, since))
+            found.append(SourcedValue(key, table["value"], compiled, source, text, verified, since))
         if [v.since or dt.date.min for v in found] != sorted({v.since or dt.date.min for v in found}):
             raise self.fail(key, [str(v.since) for v in found], "different dates in ascending order")
         self.values += found

@@ -20,6 +20,7 @@ def describe(name: str) -> dict[str, Any]:
             "value": value.value,
             "from": str(value.since) if value.since else None,
             "verified": value.verified,
+            "source_id": value.source_id,
             "source": value.source,
         }
         for value in book.values
@@ -37,14 +38,22 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def print_rules(book: dict[str, Any], console: Console) -> None:
-    """The rulebook as a table."""
-    table = Table(title=f"{book['name']}: {book['title']} {book['title_zh']}", show_lines=False)
+    """The rulebook as a table of values and a list of the sources they name."""
+    console.print(f"[bold]{book['name']}[/bold]: {book['title']} {book['title_zh']}")
+    table = Table(box=None, pad_edge=False)
     for column in ("rule", "value", "from", "source"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "rule")
     for value in book["values"]:
-        source = value["source"] if value["verified"] else f"[yellow]unverified:[/yellow] {value['source']}"
-        table.add_row(value["key"], str(value["value"]), value["from"] or "", source)
+        source = value["source_id"] if value["verified"] else f"{value['source_id']}, [yellow]unverified[/yellow]"
+        table.add_row(value["key"], _in_words(value["value"]), value["from"] or "", source)
     console.print(table)
+    for source_id, text in {value["source_id"]: value["source"] for value in book["values"]}.items():
+        console.print(f"{source_id}: {text}", highlight=False)
     console.print(
         f"{len(book['unverified'])} of {len(book['values'])} values are unverified; hash {book['rules_hash']}"
     )
+
+
+def _in_words(value: Any) -> str:
+    """A value as written, lists without their brackets."""
+    return ", ".join(_in_words(part).replace(", ", " ") for part in value) if isinstance(value, list) else str(value)
