@@ -158,6 +158,10 @@ class RejectReason(IntEnum):
     QTY_ZERO = 4060
     PRICE_OUTSIDE_BEST5 = 4070
     """The clicked listing is not within the best levels that a taker may respond to."""
+    LISTING_NOT_OLDEST = 4080
+    """Another listing of the same price has stood longer, and the rulebook keeps the order of time."""
+    WOULD_CROSS = 4090
+    """The listing would meet the other side's best price, and the rulebook wants it clicked instead."""
     INSUFFICIENT_CASH = 5010
     INSUFFICIENT_ALLOWANCE = 5020
     T_PLUS_1 = 5030
@@ -185,6 +189,27 @@ class SelfTrade(IntEnum):
     ALLOW = 0
     REJECT_TAKER = 1
     CANCEL_MAKER = 2
+
+
+class TradePrice(IntEnum):
+    """At which price two crossing orders trade."""
+
+    RESTING = 0
+    """The order that was there first."""
+    MEDIAN = 1
+    """The middle one of bid, ask and last trade (协商议价); before the day's first trade, the previous close."""
+
+
+class ClickChoice(IntEnum):
+    """Which listing inside the best levels a taker may name."""
+
+    ANY = 0
+    OLDEST = 1
+    """Only the one that has stood longest at its price."""
+
+
+MAX_CLOSE_TRADES = 10
+"""The core remembers so many of a day's last trades."""
 
 
 class Rule(IntEnum):
@@ -221,7 +246,17 @@ class Rule(IntEnum):
     """Bit mask over `OrdType`."""
     TIMES_IN_FORCE = 18
     """Bit mask over `TimeInForce`."""
-    PERMITS = 19
+    TRADE_PRICE = 19
+    """`TradePrice` of a continuous screen."""
+    CLICK_CHOICE = 20
+    """`ClickChoice` of a listed screen."""
+    CROSSED_LISTINGS = 21
+    """0: a listing that would meet the other side's best price is refused. 1: crossed books are legal."""
+    CLOSE_TRADES = 22
+    """How many of the last screen trades make the closing price; 0 = all of the day."""
+    CLOSE_MIN_QTY_T = 23
+    """The closing price is the previous one unless more than this was traded on the screen."""
+    PERMITS = 48
     """First of `len(Phase)` columns: bit mask over `CommandKind` permitted in that phase."""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from engine.codes import NONE, RULE_COLUMNS, Rule, Side, TradingMode
+from engine.codes import MAX_CLOSE_TRADES, NONE, RULE_COLUMNS, Rule, Side, TradingMode
 from engine.core import state as layout
 from engine.core.accounts import EXCHANGE_ACCOUNT, GOVERNMENT_ACCOUNT
 from engine.core.apply import apply_batch
@@ -96,7 +96,7 @@ class Exchange:
         days = (Instrument.PREV_CLOSE, Instrument.LIMIT_LOW, Instrument.LIMIT_HIGH, Instrument.BLOCK_LOW,
                 Instrument.BLOCK_HIGH, Instrument.DAY_QTY, Instrument.DAY_VALUE, Instrument.UNITS_ISSUED)  # fmt: skip
         for row in self._instruments:
-            yield tuple(int(row[column]) for column in days)
+            yield (*(int(row[column]) for column in days), self._last(row))
         count = len(self.symbols)
         for account in np.flatnonzero(self._accounts[:, Account.OPEN]):
             cash = self._accounts[account]
@@ -120,6 +120,13 @@ class Exchange:
         for instrument, side, mode, slots in self._queues():
             for slot in slots:
                 yield (instrument, side, mode, *(int(self._orders[slot, column]) for column in shown))
+
+    @staticmethod
+    def _last(day: np.ndarray) -> int:
+        """Price of the day's last screen trade, else the previous close, fen."""
+        if not day[Instrument.TRADES]:
+            return int(day[Instrument.PREV_CLOSE])
+        return int(day[Instrument.LAST_TRADES + 2 * ((day[Instrument.TRADES] - 1) % MAX_CLOSE_TRADES)])
 
     def balances(self) -> tuple[np.ndarray, np.ndarray]:
         """Copies of cash (accounts, ACCOUNT_COLUMNS) and units (accounts, instruments, UNITS_COLUMNS)."""

@@ -16,6 +16,7 @@ from sortedcontainers import SortedDict
 from engine.codes import (
     NONE,
     TRADING_KINDS,
+    ClickChoice,
     CommandKind,
     EventKind,
     OrdType,
@@ -25,6 +26,7 @@ from engine.codes import (
     SelfTrade,
     Side,
     TimeInForce,
+    TradePrice,
     TradingMode,
 )
 from engine.records import EVENT
@@ -88,7 +90,23 @@ class InstrumentDay:
     qty: int = 0
     value: int = 0
     issued: int = 0
+    trades: list[tuple[int, int]] = field(default_factory=list)
+    """(price, quantity) of the day's screen trades."""
     book: dict[int, SortedDict] = field(default_factory=lambda: {Side.BUY: SortedDict(), Side.SELL: SortedDict()})
+
+    @property
+    def last(self) -> int:
+        """Price of the day's last screen trade; before the first, the previous close."""
+        return self.trades[-1][0] if self.trades else self.prev_close
+
+    @property
+    def close(self) -> int:
+        """What the closing price would be now: of the last trades, or of all; the previous one when too few."""
+        counted = self.trades[-self.rules[Rule.CLOSE_TRADES] :]
+        if self.qty <= self.rules[Rule.CLOSE_MIN_QTY_T]:
+            return self.prev_close
+        value, qty = sum(price * qty for price, qty in counted), sum(qty for _, qty in counted)
+        return round_half_up(value, qty, self.rules[Rule.TICK_FEN])
 
 
 def opposite(side: int) -> int:
@@ -146,7 +164,7 @@ class ReferenceExchange:
         yield (self._command_seq, self._event_seq, self._phase, self._date, self._cash_in)
         for day in self._days:
             yield (day.prev_close, day.limit_low, day.limit_high, day.block_low, day.block_high, day.qty, day.value,
-                   day.issued)  # fmt: skip
+                   day.issued, day.last)  # fmt: skip
         for number in sorted(self._accounts):
             account = self._accounts[number]
             units = [x for h in account.holdings for x in (h.available, h.held, h.locked, h.restricted)]
@@ -310,6 +328,8 @@ class ReferenceExchange:
             best = list(islice(self._prices(day, order.side), rules[Rule.CLICK_LEVELS]))
             if order.price not in best:
                 return RejectReason.PRICE_OUTSIDE_BEST5
+            if rules[Rule.CLICK_CHOICE] == ClickChoice.OLDEST and day.book[order.side][order.price][0] is not order:
+                return RejectReason.LISTING_NOT_OLDEST
         if kind in (CommandKind.PROPOSE, CommandKind.CONFIRM, CommandKind.DECLINE):
             return self._block_reason(ask, day, order)
         return self._screen_reason(ask, instrument, price, order, ended)
@@ -357,6 +377,8 @@ class ReferenceExchange:
             wanted = qty
             clicked = order if kind == CommandKind.CLICK else None
             cash = (clicked.price if clicked else price) * qty
+        if kind in (CommandKind.NEW, CommandKind.REPLACE) and self._would_cross(day, side, price):
+            return RejectReason.WOULD_CROSS
         crossing = rules[Rule.MODE] == TradingMode.CONTINUOUS or (kind == CommandKind.CLICK and order is None)
         levels = rules[Rule.CLICK_LEVELS] if kind == CommandKind.CLICK else None
         met = self._reachable(day, side, price, wanted, levels, account) if crossing else []
@@ -377,6 +399,13 @@ class ReferenceExchange:
         if kind == CommandKind.CLICK and order and not accepts(side, price, order.price):
             return RejectReason.PRICE_CHANGED
         return RejectReason.NONE
+
+    def _would_cross(self, day: InstrumentDay, side: int, price: int) -> bool:
+        """Whether a listing would meet the other side where the rulebook does not want that."""
+        if day.rules[Rule.MODE] != TradingMode.LISTED or day.rules[Rule.CROSSED_LISTINGS]:
+            return False
+        best = next(self._prices(day, opposite(side)), None)
+        return best is not None and accepts(side, price, best)
 
     def _block_reason(self, ask: Ask, day: InstrumentDay, proposal: RestingOrder | None) -> RejectReason:
         """5010 to 8050 of the block commands."""
@@ -577,13 +606,13 @@ class ReferenceExchange:
         for instrument, day in enumerate(self._days):
             if self._date == 0:
                 continue
-            if day.qty:
-                day.prev_close = round_half_up(day.value, day.qty, day.rules[Rule.TICK_FEN])
+            day.prev_close = day.close
             self._emit(
                 ask, EventKind.DAY_CLOSED, instrument=instrument, price_fen=day.prev_close, qty=day.qty,
                 amount_fen=day.value,
             )  # fmt: skip
             day.qty = day.value = 0
+            day.trades = []
         for account in self._accounts.values():
             for holding in account.holdings:
                 holding.available += holding.locked
@@ -704,7 +733,7 @@ class ReferenceExchange:
         if maker.account == me.account and day.rules[Rule.SELF_TRADE] == SelfTrade.CANCEL_MAKER:
             self._remove(ask, maker, EventKind.CANCELED)
             return
-        price, qty = maker.price, min(me.leaves, maker.leaves)
+        price, qty = self._trade_price(day, me, maker), min(me.leaves, maker.leaves)
         me.leaves -= qty
         me.filled += qty
         maker.leaves -= qty
@@ -716,14 +745,22 @@ class ReferenceExchange:
         )  # fmt: skip
         day.qty += qty
         day.value += price * qty
+        day.trades.append((price, qty))
         held = price if me.price == NONE else me.price
         if me.side == Side.BUY:
             self._deliver(me.instrument, me.account, maker.account, held, price, qty)
         else:
-            self._deliver(me.instrument, maker.account, me.account, price, price, qty)
+            self._deliver(me.instrument, maker.account, me.account, maker.price, price, qty)
         if maker.leaves == 0:
             self._unlink(maker)
             self._ended[maker.order_id] = RejectReason.TOO_LATE_FILLED
+
+    @staticmethod
+    def _trade_price(day: InstrumentDay, me: RestingOrder, maker: RestingOrder) -> int:
+        """The resting order's price, or the middle one of bid, ask and last trade."""
+        if day.rules[Rule.TRADE_PRICE] == TradePrice.MEDIAN:
+            return sorted((me.price, maker.price, day.last))[1]
+        return maker.price
 
     @staticmethod
     def _replaced(ask: Ask, order: RestingOrder) -> tuple[int, int]:

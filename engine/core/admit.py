@@ -8,6 +8,7 @@ import numpy as np
 
 from engine.codes import (
     NONE,
+    ClickChoice,
     CommandKind,
     OrdType,
     Phase,
@@ -213,6 +214,16 @@ def _refuse_size(state: np.ndarray, ask: np.ndarray, instrument: int, price_fen:
 
 
 @kernel
+def _would_cross(state: np.ndarray, instrument: int, side: int, price_fen: int) -> bool:
+    """Whether a listing would meet the other side where the rulebook does not want that."""
+    rules = rules_of(state)[instrument]
+    if rules[Rule.MODE] != TradingMode.LISTED or rules[Rule.CROSSED_LISTINGS] == 1:
+        return False
+    best = best_price(state, instrument, opposite(side))
+    return best != 0 and crosses(side, price_fen, best)
+
+
+@kernel
 def _refuse_screen(state: np.ndarray, ask: np.ndarray, instrument: int, price_fen: int, slot: int) -> int:
     """Rungs 4070 to 6080 of NEW, CLICK, REPLACE and CANCEL."""
     rules, orders = rules_of(state)[instrument], orders_of(state)
@@ -225,6 +236,8 @@ def _refuse_screen(state: np.ndarray, ask: np.ndarray, instrument: int, price_fe
         levels = rules[Rule.CLICK_LEVELS]
         if slot > NIL and not within_best(state, instrument, opposite(side), orders[slot, Order.PRICE], levels):
             return RejectReason.PRICE_OUTSIDE_BEST5
+        if slot > NIL and rules[Rule.CLICK_CHOICE] == ClickChoice.OLDEST and orders[slot, Order.PREV] != NIL:
+            return RejectReason.LISTING_NOT_OLDEST
         cash = click_price(state, ask, slot) * qty
         if slot < NIL or (slot == NIL and ask[Ask.TARGET_ID] != NONE):
             return refuse_dead(slot)
@@ -240,6 +253,8 @@ def _refuse_screen(state: np.ndarray, ask: np.ndarray, instrument: int, price_fe
         new_leaves = replaced_leaves(state, ask, slot)
         qty = new_leaves - orders[slot, Order.LEAVES]
         cash = price_fen * new_leaves - orders[slot, Order.PRICE] * orders[slot, Order.LEAVES]
+    if kind != CommandKind.CLICK and _would_cross(state, instrument, side, price_fen):
+        return RejectReason.WOULD_CROSS
     reachable = qty
     is_fok = kind == CommandKind.NEW and ask[Ask.TIF] == TimeInForce.FOK
     if crossing and (price_fen == NONE or is_fok or rules[Rule.SELF_TRADE] == SelfTrade.REJECT_TAKER):

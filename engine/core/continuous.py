@@ -1,4 +1,4 @@
-"""Continuous trading 连续竞价: price-time crossing at the resting order's price. NEW, REPLACE, CANCEL on the screen.
+"""Continuous trading 连续竞价: NEW, REPLACE, CANCEL on the screen; crossing by price, then time.
 
 A listed market uses the same entry, replacement and cancellation; it only never crosses by itself (`listed.py` takes).
 The caller has admitted the command and made room for its worst-case events.
@@ -20,12 +20,11 @@ from engine.core.accounts import deliver, hold
 from engine.core.admit import crosses, replaced_leaves, replaced_price
 from engine.core.book import best_price, first_at, free_slot, remember, rest, slot_of, take_slot, unlink
 from engine.core.emit import emit, emit_order, emit_trade, opposite
+from engine.core.prices import note_trade, trade_price
 from engine.core.state import (
     Ask,
-    Instrument,
     Market,
     Order,
-    instruments_of,
     market_of,
     orders_of,
     rules_of,
@@ -46,25 +45,24 @@ def fill(
     leaves_qty: int,
     maker: int,
 ) -> None:
-    """Trade `qty` of taker `order_id` with the screen order in slot `maker`, at the maker's price.
+    """Trade `qty` of taker `order_id` with the screen order in slot `maker`, at the price of `prices.trade_price`.
 
     `held_price_fen` is the price at which the taker's cash was held (NONE: at the trade price). `leaves_qty` is what
     the taker has left after this fill.
     """
     orders = orders_of(state)
-    price = orders[maker, Order.PRICE]
+    resting = orders[maker, Order.PRICE]
     instrument = orders[maker, Order.INSTRUMENT]
+    price = trade_price(state, instrument, held_price_fen, resting)
     orders[maker, Order.LEAVES] -= qty
     orders[maker, Order.FILLED] += qty
     emit_trade(state, events, ask, order_id, account, side, price, qty, leaves_qty, maker)
-    day = instruments_of(state)[instrument]
-    day[Instrument.DAY_QTY] += qty
-    day[Instrument.DAY_VALUE] += price * qty
+    note_trade(state, instrument, price, qty)
     if side == Side.BUY:
         held = price if held_price_fen == NONE else held_price_fen
         deliver(state, instrument, account, orders[maker, Order.ACCOUNT], held, price, qty)
     else:
-        deliver(state, instrument, orders[maker, Order.ACCOUNT], account, price, price, qty)
+        deliver(state, instrument, orders[maker, Order.ACCOUNT], account, resting, price, qty)
     if orders[maker, Order.LEAVES] == 0:
         unlink(state, maker)
         free_slot(state, maker, True)

@@ -1,8 +1,7 @@
 """The day roll: expire what is left, fix the closing price, unlock units, take the dated rules, set new limits.
 
 It can need more event rows than a buffer has, so it may stop between two expiries and go on in the next call; a
-split changes no byte. The closing price is the volume-weighted mean of the day's screen trades, rounded half up to
-the tick, or the previous close when there was none (cn-cea: SEEE announcement of 2021-06-22).
+split changes no byte. `prices.py` says what the closing price is.
 """
 
 import numpy as np
@@ -13,6 +12,7 @@ from engine.core.book import forget_ids, slot_of
 from engine.core.continuous import remove
 from engine.core.emit import emit
 from engine.core.negotiated import withdraw_proposal
+from engine.core.prices import closing_price, round_half_up
 from engine.core.state import (
     NIL,
     Ask,
@@ -39,13 +39,6 @@ def refuse_day_roll(state: np.ndarray, ask: np.ndarray) -> int:
     if ask[Ask.DATE] <= market_of(state)[Market.DATE]:
         return RejectReason.OUT_OF_RANGE
     return RejectReason.NONE
-
-
-@kernel
-def round_half_up(numerator: int, denominator: int, tick: int) -> int:
-    """`numerator / denominator` rounded half up to a multiple of `tick`; all positive."""
-    step = denominator * tick
-    return (2 * numerator + step) // (2 * step) * tick
 
 
 @kernel
@@ -134,14 +127,13 @@ def roll(state: np.ndarray, events: np.ndarray, ask: np.ndarray, room: int) -> b
         day = instruments[instrument]
         if first_day:
             continue
-        if day[Instrument.DAY_QTY] > 0:
-            tick = rules_of(state)[instrument, Rule.TICK_FEN]
-            day[Instrument.PREV_CLOSE] = round_half_up(day[Instrument.DAY_VALUE], day[Instrument.DAY_QTY], tick)
+        day[Instrument.PREV_CLOSE] = closing_price(state, instrument)
         row = emit(
             state, events, ask, EventKind.DAY_CLOSED, NONE, NONE, instrument, 0, 0, day[Instrument.PREV_CLOSE],
             day[Instrument.DAY_QTY], NONE,
         )  # fmt: skip
         events[row]["amount_fen"] = day[Instrument.DAY_VALUE]
+        day[Instrument.TRADES] = 0
         day[Instrument.DAY_QTY] = 0
         day[Instrument.DAY_VALUE] = 0
     unlock_all(state)

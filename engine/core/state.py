@@ -12,7 +12,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from engine.codes import RULE_COLUMNS, Side
+from engine.codes import MAX_CLOSE_TRADES, RULE_COLUMNS
 from engine.jit import kernel, links, table, words
 
 NIL = 0
@@ -174,9 +174,13 @@ class Instrument(IntEnum):
     """`BEST + side`: best resting price, 0 when that side is empty."""
     LIVE = 13
     """`LIVE + side`: resting orders."""
+    TRADES = 16
+    """Screen trades of the day."""
+    LAST_TRADES = 17
+    """Ring of the last `MAX_CLOSE_TRADES`: price in column `LAST_TRADES + 2 * (n % MAX)`, quantity beside it."""
 
 
-INSTRUMENT_COLUMNS = Instrument.LIVE + Side.SELL + 1
+INSTRUMENT_COLUMNS = Instrument.LAST_TRADES + 2 * MAX_CLOSE_TRADES
 
 
 class Account(IntEnum):

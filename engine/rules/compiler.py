@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.codes import NONE, RULE_COLUMNS, OrdType, Phase, Rule, TimeInForce, TradingMode
+from engine.codes import NONE, RULE_COLUMNS, OrdType, Phase, Rule, TimeInForce, TradePrice, TradingMode
 from engine.core.admit import MAX_QTY_T, MAX_VALUE_FEN
 from engine.errors import RulebookError
 from engine.rules.schema import FIELDS, Rulebook, in_force
@@ -64,6 +64,12 @@ def _prove_modes(book: Rulebook, row: np.ndarray) -> None:
         raise _refuse(book, "screen.click_levels", None, "price levels in a listed market")
 
 
+def _prove_median(book: Rulebook, row: np.ndarray) -> None:
+    """The median of bid, ask and last needs a limit on both sides."""
+    if row[Rule.TRADE_PRICE] == TradePrice.MEDIAN and row[Rule.ORD_TYPES] != 1 << OrdType.LIMIT:
+        raise _refuse(book, "screen.trade_price", "median", "limit orders only beside it (screen.order_types)")
+
+
 def compile_rulebook(book: Rulebook) -> CompiledRules:
     """Rows of integers for the engine. Raises `RulebookError` where values do not fit together."""
     rows = []
@@ -82,5 +88,6 @@ def compile_rulebook(book: Rulebook) -> CompiledRules:
             row[RULE_COLUMNS] = instrument
             _prove_bounds(book, row)
             _prove_modes(book, row)
+            _prove_median(book, row)
             rows.append(row)
     return CompiledRules(book.symbols, np.array(rows), int(book.initial_phase))

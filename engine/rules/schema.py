@@ -13,11 +13,24 @@ import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 from engine import units
-from engine.codes import NONE, CommandKind, OrdType, Phase, Rule, SelfTrade, TimeInForce, TradingMode
+from engine.codes import (
+    MAX_CLOSE_TRADES,
+    NONE,
+    ClickChoice,
+    CommandKind,
+    OrdType,
+    Phase,
+    Rule,
+    SelfTrade,
+    TimeInForce,
+    TradePrice,
+    TradingMode,
+)
 from engine.errors import RulebookError
 
 MARKETS = Path(__file__).parent / "markets"
@@ -117,12 +130,12 @@ def _flag(value: Any) -> int:
     return int(value)
 
 
-def _member(enum: type[OrdType | TimeInForce | TradingMode | SelfTrade | Phase | CommandKind], value: Any) -> int:
+def _member(enum: type[IntEnum], value: Any) -> int:
     names = {member.name.lower(): member for member in enum}
     return int(names[value])
 
 
-def _one_of(enum: type[TradingMode | SelfTrade], *allowed: str) -> Parser:
+def _one_of(enum: type[IntEnum], *allowed: str) -> Parser:
     def parse(value: Any) -> int:
         if value not in allowed:
             raise ValueError
@@ -131,7 +144,7 @@ def _one_of(enum: type[TradingMode | SelfTrade], *allowed: str) -> Parser:
     return parse
 
 
-def _mask(enum: type[OrdType | TimeInForce | CommandKind]) -> Parser:
+def _mask(enum: type[IntEnum]) -> Parser:
     def parse(value: Any) -> int:
         if not isinstance(value, list) or not value:
             raise ValueError
@@ -169,13 +182,32 @@ FIELDS = (
         _one_of(SelfTrade, "allow", "reject_taker", "cancel_maker"),
         '"allow", "reject_taker" or "cancel_maker"',
     ),
+    Field(
+        "screen",
+        "trade_price",
+        Rule.TRADE_PRICE,
+        _one_of(TradePrice, "resting", "median"),
+        '"resting" or "median"',
+        TradePrice.RESTING,
+    ),
+    Field(
+        "screen",
+        "click_choice",
+        Rule.CLICK_CHOICE,
+        _one_of(ClickChoice, "any", "oldest"),
+        '"any" or "oldest"',
+        ClickChoice.ANY,
+    ),
+    Field("screen", "crossed_listings", Rule.CROSSED_LISTINGS, _flag, _FLAG_WORDS, 1),
+    Field("close", "trades", Rule.CLOSE_TRADES, _integer(1, MAX_CLOSE_TRADES), f"trades, 1 to {MAX_CLOSE_TRADES}", 0),
+    Field("close", "min_qty_t", Rule.CLOSE_MIN_QTY_T, _integer(0, 10**9), "tonnes, 0 to 1000000000", 0),
     Field("block", "min_qty_t", Rule.BLOCK_MIN_QTY_T, _integer(1, 10**9), "tonnes, 1 to 1000000000", NONE),
     Field("block", "band_bp", Rule.BLOCK_BAND_BP, _BAND, _BAND_WORDS, NONE),
     Field("settlement", "funded", Rule.FUNDED, _flag, _FLAG_WORDS),
     Field("settlement", "units_t_plus", Rule.UNITS_T_PLUS, _integer(0, 1), "days, 0 or 1"),
 )
 
-_SECTIONS = ("market", "sources", "instruments", "screen", "block", "settlement", "sessions")
+_SECTIONS = ("market", "sources", "instruments", "screen", "close", "block", "settlement", "sessions")
 _VALUE_KEYS = {"value", "source", "verified", "from"}
 
 
@@ -330,7 +362,7 @@ def read_rulebook(path: Path) -> Rulebook:
         rules |= {(number, rule): values for rule, values in found.items()}
     if len(set(symbols)) != len(symbols):
         raise reader.fail("instruments", symbols, "different symbols")
-    for section in ("screen", "block", "settlement"):
+    for section in ("screen", "close", "block", "settlement"):
         table = reader.only(section, data.get(section, {}), {f.key for f in FIELDS if f.section == section})
         for rule, values in _read_fields(reader, section, section, table, set()).items():
             rules[None, rule] = values

@@ -46,7 +46,7 @@ def random_commands(
 ) -> np.ndarray:
     """COMMAND rows, shape (count,), most of them sensible for a tiny book, some of them wrong in one field.
 
-    `alive` are (id, account, contra) of living orders and proposals, int64, shape (n, 3).
+    `alive` are (id, account, contra, side, instrument) of living orders and proposals, int64, shape (n, 5).
     """
     rows = empty_commands(count)
     rows["kind"] = rng.choice(_KINDS, count)
@@ -80,6 +80,9 @@ def random_commands(
             rows["target_id"][chosen] = picks[:, 0]
             if owner is not None:
                 rows["account"][chosen] = picks[:, owner]
+            else:
+                rows["side"][chosen] = Side.BUY + Side.SELL - picks[:, 3]
+                rows["instrument"][chosen] = picks[:, 4]
     rows["target_id"][rng.random(count) < 0.02] = -1
     clicks = (rows["kind"] == CommandKind.CLICK) & (rng.random(count) < 0.4)
     rows["target_id"][clicks] = -1
@@ -116,7 +119,7 @@ def run(name: str, seed: int, count: int, *, engines_check: bool = True) -> dict
     while done < count:
         size = int(min(rng.integers(1, 120), count - done))
         living = [row for row in fast.canonical_state() if len(row) == LIVING_COLUMNS]
-        alive = np.array([(row[3], row[4], row[8]) for row in living], np.int64).reshape(-1, 3)
+        alive = np.array([(row[3], row[4], row[8], row[1], row[0]) for row in living], np.int64).reshape(-1, 5)
         rows = random_commands(rng, size, ids_seen, alive, real_market=name in ("cn-cea", "generic"))
         where = f"rulebook {name}, seed {seed}, commands {done} to {done + size}"
         events = fast.submit(rows)

@@ -18,7 +18,7 @@ TINY = {"accounts": 2, "orders": 2, "ids": 2, "events": 1}
 def workload(name: str, count: int) -> np.ndarray:
     """Random commands, the same every time."""
     rng = np.random.default_rng([7, sum(name.encode())])
-    return random_commands(rng, count, 1, np.empty((0, 3), np.int64), real_market=name in ("cn-cea", "generic"))
+    return random_commands(rng, count, 1, np.empty((0, 5), np.int64), real_market=name in ("cn-cea", "generic"))
 
 
 def order(side: int, price_fen: int, qty: int = 1, account: int = 2) -> np.ndarray:
