@@ -256,6 +256,11 @@ class Rule(IntEnum):
     """How many of the last screen trades make the closing price; 0 = all of the day."""
     CLOSE_MIN_QTY_T = 23
     """The closing price is the previous one unless more than this was traded on the screen."""
+    SCREEN_FEE_BUY_BP = 24
+    """Fee of the buyer, of the value of a screen trade, in basis points; rounded half up to the fen."""
+    SCREEN_FEE_SELL_BP = 25
+    BLOCK_FEE_BUY_BP = 26
+    BLOCK_FEE_SELL_BP = 27
     PERMITS = 48
     """First of `len(Phase)` columns: bit mask over `CommandKind` permitted in that phase."""
 

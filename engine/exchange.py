@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.codes import MAX_CLOSE_TRADES, NONE, RULE_COLUMNS, Rule, Side, TradingMode
 from engine.core import state as layout
-from engine.core.accounts import EXCHANGE_ACCOUNT, GOVERNMENT_ACCOUNT
+from engine.core.accounts import BASIS, EXCHANGE_ACCOUNT, GOVERNMENT_ACCOUNT
 from engine.core.apply import apply_batch
 from engine.core.day import open_venue
 from engine.core.state import Account, Instrument, Market, Order, Part, Stop, Units
@@ -154,7 +154,8 @@ class Exchange:
                 if mode != TradingMode.BLOCK:
                     funded = self._rules[instrument, Rule.FUNDED]
                     if side == Side.BUY:
-                        held_cash[order[Order.ACCOUNT]] += funded * order[Order.PRICE] * order[Order.LEAVES]
+                        fee = -(-order[Order.PRICE] * self._rules[instrument, Rule.SCREEN_FEE_BUY_BP] // BASIS)
+                        held_cash[order[Order.ACCOUNT]] += funded * (order[Order.PRICE] + fee) * order[Order.LEAVES]
                     else:
                         held_units[order[Order.ACCOUNT], instrument] += funded * order[Order.LEAVES]
         assert living == market[Market.LIVE], "count of living orders"

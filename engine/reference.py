@@ -37,6 +37,9 @@ BASIS = 10_000
 MAX_QTY_T, MAX_AMOUNT_FEN, MAX_UNITS_T, MAX_ACCOUNTS = 10**12, 10**17, 10**13, 2**24
 MAX_CASH_FEN = MAX_VALUE_FEN = 2**61
 
+FEES_SCREEN = Rule.SCREEN_FEE_BUY_BP, Rule.SCREEN_FEE_SELL_BP
+FEES_BLOCK = Rule.BLOCK_FEE_BUY_BP, Rule.BLOCK_FEE_SELL_BP
+
 Ask = dict[str, int]
 
 
@@ -118,6 +121,18 @@ def round_half_up(numerator: int, denominator: int, tick: int) -> int:
     """`numerator / denominator` rounded half up to a multiple of `tick`."""
     step = denominator * tick
     return (2 * numerator + step) // (2 * step) * tick
+
+
+def fee(rules: list[int], mode: int, side: int, value: int) -> int:
+    """What one side of a trade pays to the exchange: a share of the value, rounded half up to the fen."""
+    buys, sells = FEES_BLOCK if mode == TradingMode.BLOCK else FEES_SCREEN
+    return round_half_up(value * rules[buys if side == Side.BUY else sells], BASIS, 1)
+
+
+def gross(rules: list[int], mode: int, price: int) -> int:
+    """What a buyer must have for a tonne: the price and its fee, rounded up, so that no split costs more."""
+    bp = rules[FEES_BLOCK[0] if mode == TradingMode.BLOCK else FEES_SCREEN[0]]
+    return price + -(-price * bp // BASIS)
 
 
 def accepts(side: int, limit: int, price: int) -> bool:
@@ -372,18 +387,18 @@ class ReferenceExchange:
                 return RejectReason.NONE
             price, leaves = self._replaced(ask, order)
             side, wanted, qty = order.side, leaves, leaves - order.leaves
-            cash = price * leaves - order.price * order.leaves
+            cash = gross(rules, order.mode, price) * leaves - gross(rules, order.mode, order.price) * order.leaves
         else:
             wanted = qty
             clicked = order if kind == CommandKind.CLICK else None
-            cash = (clicked.price if clicked else price) * qty
+            cash = gross(rules, rules[Rule.MODE], clicked.price if clicked else price) * qty
         if kind in (CommandKind.NEW, CommandKind.REPLACE) and self._would_cross(day, side, price):
             return RejectReason.WOULD_CROSS
         crossing = rules[Rule.MODE] == TradingMode.CONTINUOUS or (kind == CommandKind.CLICK and order is None)
         levels = rules[Rule.CLICK_LEVELS] if kind == CommandKind.CLICK else None
         met = self._reachable(day, side, price, wanted, levels, account) if crossing else []
         if price == NONE and kind == CommandKind.NEW:
-            cash = sum(o.price * fill for o, fill in met)
+            cash = sum(gross(rules, rules[Rule.MODE], o.price) * fill for o, fill in met)
         reason = self._funds_reason(account, instrument, side, cash, qty)
         if reason:
             return reason
@@ -427,7 +442,7 @@ class ReferenceExchange:
         if proposal.until_ns != NONE and ask["time_ns"] >= proposal.until_ns:
             return RejectReason.PROPOSAL_EXPIRED
         buyer, seller = self._buyer_seller(proposal, account)
-        cash = proposal.price * proposal.leaves
+        cash = gross(day.rules, TradingMode.BLOCK, proposal.price) * proposal.leaves
         reason = self._funds_reason(buyer, proposal.instrument, Side.BUY, cash, proposal.leaves)
         return reason or self._funds_reason(seller, proposal.instrument, Side.SELL, cash, proposal.leaves)
 
@@ -504,10 +519,10 @@ class ReferenceExchange:
         day = self._days[instrument]
         mode, is_market = day.rules[Rule.MODE], ask["ord_type"] == OrdType.MARKET
         limit = NONE if is_market else ask["price_fen"]
-        cash = limit * qty
+        cash = gross(day.rules, mode, limit) * qty
         if is_market:
             met = self._reachable(day, side, NONE, qty, None, account)
-            cash = sum(order.price * fill for order, fill in met)
+            cash = sum(gross(day.rules, mode, order.price) * fill for order, fill in met)
         self._hold(account, instrument, side, cash, qty)
         me = RestingOrder(
             self._command_seq, account, instrument, side, mode, limit, qty, 0, NONE, NONE, ask["client_ref"]
@@ -518,7 +533,8 @@ class ReferenceExchange:
         if me.leaves == 0:
             self._ended[me.order_id] = RejectReason.TOO_LATE_FILLED
         elif is_market or ask["tif"] != TimeInForce.DAY:
-            self._hold(account, instrument, side, 0 if is_market else -limit * me.leaves, -me.leaves)
+            left = 0 if is_market else gross(day.rules, mode, limit) * me.leaves
+            self._hold(account, instrument, side, -left, -me.leaves)
             self._emit_order(ask, EventKind.CANCELED, me)
             self._ended[me.order_id] = RejectReason.ALREADY_CANCELLED
         else:
@@ -530,7 +546,8 @@ class ReferenceExchange:
     def _replace(self, ask: Ask) -> None:
         order = self._orders[ask["target_id"]]
         price, leaves = self._replaced(ask, order)
-        cash = price * leaves - order.price * order.leaves
+        rules, mode = self._days[order.instrument].rules, order.mode
+        cash = gross(rules, mode, price) * leaves - gross(rules, mode, order.price) * order.leaves
         self._hold(order.account, order.instrument, order.side, cash, leaves - order.leaves)
         keeps_place = price == order.price and leaves <= order.leaves
         if not keeps_place:
@@ -551,7 +568,8 @@ class ReferenceExchange:
         day = self._days[instrument]
         listing = self._orders.get(ask["target_id"])
         held_price = listing.price if listing else ask["price_fen"]
-        self._hold(account, instrument, side, held_price * qty, qty)
+        held = gross(day.rules, day.rules[Rule.MODE], held_price)
+        self._hold(account, instrument, side, held * qty, qty)
         me = RestingOrder(
             self._command_seq, account, instrument, side, TradingMode.LISTED, held_price, qty, 0, NONE, NONE, NONE
         )
@@ -564,7 +582,7 @@ class ReferenceExchange:
                     if me.leaves and accepts(side, ask["price_fen"], price):
                         self._take(ask, me, resting)
         if me.leaves:
-            self._hold(account, instrument, side, -held_price * me.leaves, -me.leaves)
+            self._hold(account, instrument, side, -held * me.leaves, -me.leaves)
             self._emit_order(ask, EventKind.CANCELED, me, price_fen=ask["price_fen"])
         self._ended[me.order_id] = RejectReason.ALREADY_CANCELLED if me.leaves else RejectReason.TOO_LATE_FILLED
 
@@ -581,14 +599,17 @@ class ReferenceExchange:
         self._ended[proposal.order_id] = RejectReason.TOO_LATE_FILLED
         buyer, seller = self._buyer_seller(proposal, ask["account"])
         price, qty = proposal.price, proposal.leaves
-        self._hold(buyer, proposal.instrument, Side.BUY, price * qty, qty)
+        rules, mode = self._days[proposal.instrument].rules, TradingMode.BLOCK
+        self._hold(buyer, proposal.instrument, Side.BUY, gross(rules, mode, price) * qty, qty)
         self._hold(seller, proposal.instrument, Side.SELL, 0, qty)
         self._emit(
             ask, EventKind.TRADE, order_id=self._command_seq, account=ask["account"], side=opposite(proposal.side),
             instrument=proposal.instrument, mode=TradingMode.BLOCK, price_fen=price, qty=qty, leaves_qty=0,
             contra_id=proposal.order_id, contra=proposal.account, contra_leaves_qty=0, amount_fen=price * qty,
+            fee_fen=fee(rules, mode, opposite(proposal.side), price * qty),
+            contra_fee_fen=fee(rules, mode, proposal.side, price * qty),
         )  # fmt: skip
-        self._deliver(proposal.instrument, buyer, seller, price, price, qty)
+        self._deliver(proposal.instrument, mode, buyer, seller, price, price, qty)
 
     def _decline(self, ask: Ask) -> None:
         proposal = self._orders[ask["target_id"]]
@@ -742,15 +763,17 @@ class ReferenceExchange:
             ask, EventKind.TRADE, order_id=me.order_id, account=me.account, instrument=me.instrument, side=me.side,
             mode=me.mode, price_fen=price, qty=qty, leaves_qty=me.leaves, contra_id=maker.order_id,
             contra=maker.account, contra_leaves_qty=maker.leaves, amount_fen=price * qty,
+            fee_fen=fee(day.rules, me.mode, me.side, price * qty),
+            contra_fee_fen=fee(day.rules, me.mode, maker.side, price * qty),
         )  # fmt: skip
         day.qty += qty
         day.value += price * qty
         day.trades.append((price, qty))
         held = price if me.price == NONE else me.price
         if me.side == Side.BUY:
-            self._deliver(me.instrument, me.account, maker.account, held, price, qty)
+            self._deliver(me.instrument, me.mode, me.account, maker.account, held, price, qty)
         else:
-            self._deliver(me.instrument, maker.account, me.account, maker.price, price, qty)
+            self._deliver(me.instrument, me.mode, maker.account, me.account, maker.price, price, qty)
         if maker.leaves == 0:
             self._unlink(maker)
             self._ended[maker.order_id] = RejectReason.TOO_LATE_FILLED
@@ -787,7 +810,8 @@ class ReferenceExchange:
             del self._orders[order.order_id]
         else:
             self._emit_order(ask, kind, order, **fields)
-            self._hold(order.account, order.instrument, order.side, -order.price * order.leaves, -order.leaves)
+            held = gross(self._days[order.instrument].rules, order.mode, order.price) * order.leaves
+            self._hold(order.account, order.instrument, order.side, -held, -order.leaves)
             self._unlink(order)
         self._ended[order.order_id] = RejectReason.ALREADY_CANCELLED
 
@@ -809,14 +833,19 @@ class ReferenceExchange:
             account.holdings[instrument].available -= qty
             account.holdings[instrument].held += qty
 
-    def _deliver(self, instrument: int, buyer: int, seller: int, held_price: int, price: int, qty: int) -> None:
-        """Delivery versus payment."""
+    def _deliver(
+        self, instrument: int, mode: int, buyer: int, seller: int, held_price: int, price: int, qty: int
+    ) -> None:
+        """Delivery versus payment; both fees go to the exchange."""
         rules = self._days[instrument].rules
         if not rules[Rule.FUNDED]:
             return
-        self._accounts[buyer].cash_held -= held_price * qty
-        self._accounts[buyer].cash += (held_price - price) * qty
-        self._accounts[seller].cash += price * qty
+        held, value = gross(rules, mode, held_price) * qty, price * qty
+        buy_fee, sell_fee = fee(rules, mode, Side.BUY, value), fee(rules, mode, Side.SELL, value)
+        self._accounts[buyer].cash_held -= held
+        self._accounts[buyer].cash += held - value - buy_fee
+        self._accounts[seller].cash += value - sell_fee
+        self._accounts[EXCHANGE].cash += buy_fee + sell_fee
         self._accounts[seller].holdings[instrument].held -= qty
         bought = self._accounts[buyer].holdings[instrument]
         if rules[Rule.UNITS_T_PLUS]:

@@ -7,7 +7,8 @@ Prices in fen, quantities in t; a balance is never negative because `admit` has 
 
 import numpy as np
 
-from engine.codes import RejectReason, Rule, Side
+from engine.codes import RejectReason, Rule, Side, TradingMode
+from engine.core.prices import round_half_up
 from engine.core.state import (
     Account,
     Instrument,
@@ -24,6 +25,7 @@ from engine.jit import kernel
 
 EXCHANGE_ACCOUNT = 0
 GOVERNMENT_ACCOUNT = 1
+BASIS = 10_000
 
 
 @kernel
@@ -68,6 +70,21 @@ def lacks_funds(state: np.ndarray, account: int, instrument: int, side: int, cas
 
 
 @kernel
+def fee(state: np.ndarray, instrument: int, mode: int, side: int, value_fen: int) -> int:
+    """What one side of a trade pays to the exchange: a share of the value, rounded half up to the fen."""
+    column = Rule.BLOCK_FEE_BUY_BP if mode == TradingMode.BLOCK else Rule.SCREEN_FEE_BUY_BP
+    bp = rules_of(state)[instrument, column + side - Side.BUY]
+    return value_fen // BASIS * bp + round_half_up(value_fen % BASIS * bp, BASIS, 1)
+
+
+@kernel
+def gross(state: np.ndarray, instrument: int, mode: int, price_fen: int) -> int:
+    """What a buyer must have for a tonne: the price and its fee, rounded up, so that no split costs more."""
+    column = Rule.BLOCK_FEE_BUY_BP if mode == TradingMode.BLOCK else Rule.SCREEN_FEE_BUY_BP
+    return price_fen + (price_fen * rules_of(state)[instrument, column] + BASIS - 1) // BASIS
+
+
+@kernel
 def hold(state: np.ndarray, account: int, instrument: int, side: int, cash_fen: int, qty: int) -> None:
     """Freeze `cash_fen` for a buyer or `qty` units for a seller. Negative amounts release."""
     if rules_of(state)[instrument, Rule.FUNDED] == 0:
@@ -84,21 +101,32 @@ def hold(state: np.ndarray, account: int, instrument: int, side: int, cash_fen: 
 
 @kernel
 def deliver(
-    state: np.ndarray, instrument: int, buyer: int, seller: int, held_price_fen: int, price_fen: int, qty: int
+    state: np.ndarray,
+    instrument: int,
+    mode: int,
+    buyer: int,
+    seller: int,
+    held_price_fen: int,
+    price_fen: int,
+    qty: int,
 ) -> None:
-    """Delivery versus payment of one trade.
+    """Delivery versus payment of one trade; both fees go to the exchange.
 
-    The buyer's cash was held at `held_price_fen` a tonne and pays `price_fen`; the seller's units were held. Proceeds
-    are usable at once; bought units are locked until the next day roll where the rulebook says T+1.
+    The buyer's cash was held at `gross` of `held_price_fen` a tonne and pays `price_fen`; the seller's units were held.
+    Proceeds are usable at once; bought units are locked until the next day roll where the rulebook says T+1.
     """
     if rules_of(state)[instrument, Rule.FUNDED] == 0:
         return
     cash = accounts_of(state)
     units = units_of(state)
-    cash[buyer, Account.CASH_HELD] -= held_price_fen * qty
-    cash[buyer, Account.CASH] += (held_price_fen - price_fen) * qty
+    held, value = gross(state, instrument, mode, held_price_fen) * qty, price_fen * qty
+    buy_fee = fee(state, instrument, mode, Side.BUY, value)
+    sell_fee = fee(state, instrument, mode, Side.SELL, value)
+    cash[buyer, Account.CASH_HELD] -= held
+    cash[buyer, Account.CASH] += held - value - buy_fee
     units[units_row(state, seller, instrument), Units.HELD] -= qty
-    cash[seller, Account.CASH] += price_fen * qty
+    cash[seller, Account.CASH] += value - sell_fee
+    cash[EXCHANGE_ACCOUNT, Account.CASH] += buy_fee + sell_fee
     if rules_of(state)[instrument, Rule.UNITS_T_PLUS] > 0:
         units[units_row(state, buyer, instrument), Units.LOCKED] += qty
     else:

@@ -19,7 +19,7 @@ from engine.codes import (
     TimeInForce,
     TradingMode,
 )
-from engine.core.accounts import is_open, lacks_cash, lacks_funds, lacks_units
+from engine.core.accounts import gross, is_open, lacks_cash, lacks_funds, lacks_units
 from engine.core.book import best_price, first_at, is_better, next_price, slot_of, within_best
 from engine.core.emit import opposite
 from engine.core.state import (
@@ -88,7 +88,7 @@ def reach(state: np.ndarray, instrument: int, side: int, limit_fen: int, qty: in
                 meets_self = 1
             if not (own and skips_own):
                 fill = min(left, orders[slot, Order.LEAVES])
-                cost += fill * price
+                cost += fill * gross(state, instrument, rules_of(state)[instrument, Rule.MODE], price)
                 left -= fill
             slot = orders[slot, Order.NEXT]
         price = next_price(state, instrument, resting, price)
@@ -231,14 +231,14 @@ def _refuse_screen(state: np.ndarray, ask: np.ndarray, instrument: int, price_fe
     crossing, levels = rules[Rule.MODE] == TradingMode.CONTINUOUS, MAX_QTY_T
     cash = 0
     if kind == CommandKind.NEW:
-        cash = price_fen * qty
+        cash = gross(state, instrument, rules[Rule.MODE], price_fen) * qty
     elif kind == CommandKind.CLICK:
         levels = rules[Rule.CLICK_LEVELS]
         if slot > NIL and not within_best(state, instrument, opposite(side), orders[slot, Order.PRICE], levels):
             return RejectReason.PRICE_OUTSIDE_BEST5
         if slot > NIL and rules[Rule.CLICK_CHOICE] == ClickChoice.OLDEST and orders[slot, Order.PREV] != NIL:
             return RejectReason.LISTING_NOT_OLDEST
-        cash = click_price(state, ask, slot) * qty
+        cash = gross(state, instrument, rules[Rule.MODE], click_price(state, ask, slot)) * qty
         if slot < NIL or (slot == NIL and ask[Ask.TARGET_ID] != NONE):
             return refuse_dead(slot)
         crossing = slot == NIL
@@ -252,7 +252,9 @@ def _refuse_screen(state: np.ndarray, ask: np.ndarray, instrument: int, price_fe
         side, price_fen = orders[slot, Order.SIDE], replaced_price(state, ask, slot)
         new_leaves = replaced_leaves(state, ask, slot)
         qty = new_leaves - orders[slot, Order.LEAVES]
-        cash = price_fen * new_leaves - orders[slot, Order.PRICE] * orders[slot, Order.LEAVES]
+        mode, old_price = orders[slot, Order.MODE], orders[slot, Order.PRICE]
+        cash = gross(state, instrument, mode, price_fen) * new_leaves
+        cash -= gross(state, instrument, mode, old_price) * orders[slot, Order.LEAVES]
     if kind != CommandKind.CLICK and _would_cross(state, instrument, side, price_fen):
         return RejectReason.WOULD_CROSS
     reachable = qty
@@ -301,7 +303,8 @@ def _refuse_block(state: np.ndarray, ask: np.ndarray, instrument: int, slot: int
         return RejectReason.NONE
     if order[Order.UNTIL_NS] != NONE and ask[Ask.TIME_NS] >= order[Order.UNTIL_NS]:
         return RejectReason.PROPOSAL_EXPIRED
-    cash, qty, side = order[Order.PRICE] * order[Order.LEAVES], order[Order.LEAVES], order[Order.SIDE]
+    qty, side = order[Order.LEAVES], order[Order.SIDE]
+    cash = gross(state, instrument, TradingMode.BLOCK, order[Order.PRICE]) * qty
     buyer, seller = account, order[Order.ACCOUNT]
     if side == Side.BUY:
         buyer, seller = seller, buyer

@@ -16,7 +16,7 @@ from engine.codes import (
     TimeInForce,
     TradingMode,
 )
-from engine.core.accounts import deliver, hold
+from engine.core.accounts import deliver, gross, hold
 from engine.core.admit import crosses, replaced_leaves, replaced_price
 from engine.core.book import best_price, first_at, free_slot, remember, rest, slot_of, take_slot, unlink
 from engine.core.emit import emit, emit_order, emit_trade, opposite
@@ -52,7 +52,7 @@ def fill(
     """
     orders = orders_of(state)
     resting = orders[maker, Order.PRICE]
-    instrument = orders[maker, Order.INSTRUMENT]
+    instrument, mode = orders[maker, Order.INSTRUMENT], orders[maker, Order.MODE]
     price = trade_price(state, instrument, held_price_fen, resting)
     orders[maker, Order.LEAVES] -= qty
     orders[maker, Order.FILLED] += qty
@@ -60,9 +60,9 @@ def fill(
     note_trade(state, instrument, price, qty)
     if side == Side.BUY:
         held = price if held_price_fen == NONE else held_price_fen
-        deliver(state, instrument, account, orders[maker, Order.ACCOUNT], held, price, qty)
+        deliver(state, instrument, mode, account, orders[maker, Order.ACCOUNT], held, price, qty)
     else:
-        deliver(state, instrument, orders[maker, Order.ACCOUNT], account, resting, price, qty)
+        deliver(state, instrument, mode, orders[maker, Order.ACCOUNT], account, resting, price, qty)
     if orders[maker, Order.LEAVES] == 0:
         unlink(state, maker)
         free_slot(state, maker, True)
@@ -78,7 +78,7 @@ def remove(state: np.ndarray, events: np.ndarray, ask: np.ndarray, slot: int, ki
     qty = orders[slot, Order.LEAVES]
     hold(
         state, orders[slot, Order.ACCOUNT], orders[slot, Order.INSTRUMENT], orders[slot, Order.SIDE],
-        -orders[slot, Order.PRICE] * qty, -qty,
+        -gross(state, orders[slot, Order.INSTRUMENT], orders[slot, Order.MODE], orders[slot, Order.PRICE]) * qty, -qty,
     )  # fmt: skip
     unlink(state, slot)
     free_slot(state, slot, False)
@@ -123,7 +123,7 @@ def enter(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
     is_market = ask[Ask.ORD_TYPE] == OrdType.MARKET
     if is_market:
         limit = NONE
-    cash = market_of(state)[Market.REACH_COST] if is_market else limit * qty
+    cash = market_of(state)[Market.REACH_COST] if is_market else gross(state, instrument, mode, limit) * qty
     hold(state, account, instrument, side, cash, qty)
     emit(state, events, ask, EventKind.ACCEPTED, order_id, account, instrument, side, mode, limit, qty, qty)
     leaves = qty
@@ -133,7 +133,7 @@ def enter(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
         remember(state, order_id, True)
         return
     if is_market or ask[Ask.TIF] != TimeInForce.DAY:
-        cash = 0 if is_market else limit * leaves
+        cash = 0 if is_market else gross(state, instrument, mode, limit) * leaves
         hold(state, account, instrument, side, -cash, -leaves)
         emit(
             state,
@@ -185,7 +185,9 @@ def replace(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
         orders[slot, Order.INSTRUMENT],
         orders[slot, Order.SIDE],
     )
-    hold(state, account, instrument, side, price * leaves - old_price * old_leaves, leaves - old_leaves)
+    mode = orders[slot, Order.MODE]
+    cash = gross(state, instrument, mode, price) * leaves - gross(state, instrument, mode, old_price) * old_leaves
+    hold(state, account, instrument, side, cash, leaves - old_leaves)
     keeps_place = price == old_price and leaves <= old_leaves
     if not keeps_place:
         unlink(state, slot)
@@ -194,7 +196,7 @@ def replace(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
     emit_order(state, events, ask, EventKind.REPLACED, slot)
     if keeps_place:
         return
-    if orders[slot, Order.MODE] == TradingMode.CONTINUOUS:
+    if mode == TradingMode.CONTINUOUS:
         order_id = orders[slot, Order.ID]
         left = cross(state, events, ask, order_id, account, instrument, side, price, leaves)
         orders[slot, Order.LEAVES] = left

@@ -7,7 +7,7 @@ split changes no byte. `prices.py` says what the closing price is.
 import numpy as np
 
 from engine.codes import NONE, RULE_COLUMNS, EventKind, RejectReason, Rule, TradingMode
-from engine.core.accounts import unlock_all
+from engine.core.accounts import BASIS, unlock_all
 from engine.core.book import forget_ids, slot_of
 from engine.core.continuous import remove
 from engine.core.emit import emit
@@ -27,8 +27,6 @@ from engine.core.state import (
     rules_of,
 )
 from engine.jit import entry, kernel
-
-BASIS = 10_000
 
 
 @kernel

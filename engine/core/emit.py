@@ -17,6 +17,7 @@ a buffer that the caller has checked for room.
 import numpy as np
 
 from engine.codes import NONE, EventKind, Side
+from engine.core.accounts import fee
 from engine.core.state import Ask, Market, Order, market_of, orders_of
 from engine.jit import kernel
 
@@ -103,6 +104,9 @@ def emit_trade(
     events[row]["contra"] = orders[maker, Order.ACCOUNT]
     events[row]["contra_leaves_qty"] = orders[maker, Order.LEAVES]
     events[row]["amount_fen"] = price_fen * qty
+    mode, instrument = orders[maker, Order.MODE], orders[maker, Order.INSTRUMENT]
+    events[row]["fee_fen"] = fee(state, instrument, mode, side, price_fen * qty)
+    events[row]["contra_fee_fen"] = fee(state, instrument, mode, opposite(side), price_fen * qty)
 
 
 @kernel

@@ -8,7 +8,7 @@ cancelled at once. The caller has admitted the command and made room for its wor
 import numpy as np
 
 from engine.codes import NONE, EventKind, Rule, SelfTrade
-from engine.core.accounts import hold
+from engine.core.accounts import gross, hold
 from engine.core.admit import click_price, crosses
 from engine.core.book import best_price, first_at, remember, slot_of
 from engine.core.continuous import fill, remove
@@ -41,7 +41,8 @@ def click(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
     mode = rules_of(state)[instrument, Rule.MODE]
     listing = slot_of(state, ask[Ask.TARGET_ID])
     held_price = click_price(state, ask, listing)
-    hold(state, account, instrument, side, held_price * qty, qty)
+    held = gross(state, instrument, mode, held_price)
+    hold(state, account, instrument, side, held * qty, qty)
     emit(
         state, events, ask, EventKind.ACCEPTED, order_id, account, instrument, side, mode, limit, qty, qty,
     )  # fmt: skip
@@ -60,7 +61,7 @@ def click(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
             price = best_price(state, instrument, resting)
     remember(state, order_id, leaves == 0)
     if leaves > 0:
-        hold(state, account, instrument, side, -held_price * leaves, -leaves)
+        hold(state, account, instrument, side, -held * leaves, -leaves)
         emit(
             state, events, ask, EventKind.CANCELED, order_id, account, instrument, side, mode, limit, qty, leaves,
         )  # fmt: skip

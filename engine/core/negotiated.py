@@ -7,7 +7,7 @@ are outside the quotes and outside the closing price. An open proposal waits in 
 import numpy as np
 
 from engine.codes import EventKind, Side, TradingMode
-from engine.core.accounts import deliver, hold
+from engine.core.accounts import deliver, gross, hold
 from engine.core.book import free_slot, slot_of, take_slot
 from engine.core.emit import emit_order, emit_trade, opposite
 from engine.core.state import Ask, Market, Order, market_of, orders_of
@@ -55,13 +55,14 @@ def confirm(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
     buyer, seller = account, orders[slot, Order.ACCOUNT]
     if side == Side.SELL:
         buyer, seller = seller, buyer
-    hold(state, account, instrument, side, price * qty, qty)
-    hold(state, orders[slot, Order.ACCOUNT], instrument, orders[slot, Order.SIDE], price * qty, qty)
+    cash = gross(state, instrument, TradingMode.BLOCK, price) * qty
+    hold(state, account, instrument, side, cash, qty)
+    hold(state, orders[slot, Order.ACCOUNT], instrument, orders[slot, Order.SIDE], cash, qty)
     orders[slot, Order.LEAVES] = 0
     orders[slot, Order.FILLED] = qty
     order_id = market_of(state)[Market.COMMAND_SEQ]
     emit_trade(state, events, ask, order_id, account, side, price, qty, 0, slot)
-    deliver(state, instrument, buyer, seller, price, price, qty)
+    deliver(state, instrument, TradingMode.BLOCK, buyer, seller, price, price, qty)
     free_slot(state, slot, True)
 
 
