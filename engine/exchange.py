@@ -13,13 +13,14 @@ import numpy as np
 from engine.codes import MAX_CLOSE_TRADES, NONE, RULE_COLUMNS, Rule, Side, TradingMode
 from engine.core import state as layout
 from engine.core.accounts import BASIS, EXCHANGE_ACCOUNT, GOVERNMENT_ACCOUNT
-from engine.core.apply import apply_batch
+from engine.core.apply import apply_ledger, apply_screen
 from engine.core.day import open_venue
 from engine.core.state import Account, Instrument, Market, Order, Part, Stop, Units
-from engine.jit import collector_paused
+from engine.jit import compile_side_by_side
 from engine.records import COMMAND, EVENT
 from engine.rules.compiler import CompiledRules
 
+_LOOPS = apply_screen, apply_ledger
 _LEVELS_STEP = 4096
 """Levels of a ladder come in multiples of this: one summary word of the bitmap."""
 
@@ -63,9 +64,9 @@ class Exchange:
         self._accounts[:, Account.GROUP] = -1
         self._state = np.zeros(layout.PARTS, np.int64)
         self._describe()
-        with collector_paused():
-            open_venue(self._state)
-            apply_batch(self._state, np.zeros(0, COMMAND), 0, self._events)
+        self._loop = 0
+        compile_loops()
+        open_venue(self._state)
 
     def submit(self, commands: np.ndarray) -> np.ndarray:
         """Apply COMMAND rows, shape (n,), in order; returns their EVENT rows, shape (m,), a fresh array."""
@@ -77,13 +78,17 @@ class Exchange:
         parts = []
         done = 0
         while True:
-            done = int(apply_batch(self._state, commands, done, self._events))
+            done = int(_LOOPS[self._loop](self._state, commands, done, self._events))
             written = int(market[Market.EVENT_COUNT])
             if written:
                 parts.append(self._events[:written].copy())
-            if market[Market.STOP] == Stop.DONE:
+            stop = Stop(int(market[Market.STOP]))
+            if stop == Stop.DONE:
                 break
-            self._make_room(Stop(int(market[Market.STOP])), int(market[Market.WANTED]), written)
+            if stop == Stop.ROOM:
+                self._loop = 1 - self._loop
+            else:
+                self._make_room(stop, int(market[Market.WANTED]), written)
         if len(parts) == 1:
             return parts[0]
         return np.concatenate(parts) if parts else np.zeros(0, EVENT)
@@ -277,6 +282,13 @@ class Exchange:
         state[Part.INSTRUMENT_COUNT] = len(self.symbols)
         state[Part.RULE_ROW_COUNT] = len(self._rule_rows)
         state[Part.ACCOUNT_COUNT] = len(self._accounts)
+
+
+def compile_loops(only: int | None = None) -> None:
+    """Have both loops of the core compiled, or `only` one of them; from the cache at once, else 10 to 20 seconds."""
+    examples = np.zeros(layout.PARTS, np.int64), np.zeros(0, COMMAND), 0, np.zeros(0, EVENT)
+    loops = _LOOPS if only is None else _LOOPS[only : only + 1]
+    compile_side_by_side(loops, examples, "from engine.exchange import compile_loops; compile_loops(1)")
 
 
 def _grown(table: np.ndarray, wanted: int) -> np.ndarray:

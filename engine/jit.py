@@ -9,8 +9,9 @@ import ctypes
 import gc
 import hashlib
 import os
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +21,7 @@ import numba as nb
 import numpy as np
 from numba import carray
 from numba.core import cgutils, types
+from numba.core.types.functions import BaseFunction
 from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -95,15 +97,49 @@ def entry(function: F) -> F:
 
 
 @contextmanager
-def collector_paused() -> Iterator[None]:
-    """Without garbage collection while kernels compile: a fifth of the time, for some memory."""
-    was_enabled = gc.isenabled()
+def compiling() -> Iterator[None]:
+    """Compile in half the time: look up what an operation means once for its argument types, and collect no garbage.
+
+    Numba asks dozens of templates anew at each of thousands of `table[row, column]`. The method replaced for the moment
+    is `numba.core.types.functions.BaseFunction.get_call_type`; its answer depends on its arguments alone.
+    """
+    resolve, was_enabled = BaseFunction.get_call_type, gc.isenabled()
+    answers: dict[Any, Any] = {}
+
+    def remembered(function: Any, context: Any, args: Any, kws: Any) -> Any:
+        key = function, tuple(args), tuple(sorted(kws.items()))
+        if key not in answers:
+            answers[key] = resolve(function, context, args, kws)
+        return answers[key]
+
     gc.disable()
+    setattr(BaseFunction, "get_call_type", remembered)  # noqa: B010  (a method, to the type checker)
     try:
         yield
     finally:
+        setattr(BaseFunction, "get_call_type", resolve)  # noqa: B010
         if was_enabled:
             gc.enable()
+
+
+def compile_side_by_side(loops: Sequence[Any], examples: tuple[Any, ...], other: str) -> None:
+    """Compile entries for arguments like `examples`, or load them from the cache.
+
+    When the cache is cold and there are two loops, a second process runs the Python text `other`, which compiles the
+    last one into the cache meanwhile. Should it fail, this process compiles what is missing.
+    """
+    if not JIT_ENABLED:
+        return
+    helper = None
+    alone = len(loops) == 1 or os.cpu_count() == 1 or "EMEX_COMPILE_ALONE" in os.environ
+    if not alone and not cache_is_warm():
+        path = os.pathsep.join(filter(None, sys.path))
+        helper = subprocess.Popen([sys.executable, "-c", other], env=os.environ | {"PYTHONPATH": path})  # noqa: S603
+    with compiling():
+        for number, loop in enumerate(loops):
+            if helper and number == len(loops) - 1:
+                helper.wait()
+            loop.compile(tuple(nb.typeof(example) for example in examples))
 
 
 if JIT_ENABLED:

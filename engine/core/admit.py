@@ -315,28 +315,39 @@ def _refuse_block(state: np.ndarray, ask: np.ndarray, instrument: int, slot: int
 
 
 @kernel
-def refuse_trading(state: np.ndarray, ask: np.ndarray) -> int:
-    """Why a trading command is refused, or NONE: the whole ladder, top to bottom."""
+def _refuse_head(state: np.ndarray, ask: np.ndarray, instrument: int, price_fen: int) -> int:
+    """Rungs 2040 to 4060 of the trading commands."""
     reason = _refuse_syntax(state, ask)
-    if reason != RejectReason.NONE:
-        return reason
+    if reason == RejectReason.NONE:
+        reason = _refuse_market(state, ask, instrument)
+    kind = ask[Ask.KIND]
+    enters = kind == CommandKind.NEW or kind == CommandKind.CLICK or kind == CommandKind.PROPOSE
+    if reason == RejectReason.NONE and (enters or kind == CommandKind.REPLACE):
+        reason = _refuse_size(state, ask, instrument, price_fen)
+    return reason
+
+
+@kernel
+def refuse_screen(state: np.ndarray, ask: np.ndarray) -> int:
+    """Why a NEW, CANCEL, REPLACE or CLICK is refused, or NONE: the whole ladder, top to bottom."""
     kind, instrument, price = ask[Ask.KIND], ask[Ask.INSTRUMENT], ask[Ask.PRICE_FEN]
     if kind == CommandKind.NEW and ask[Ask.ORD_TYPE] == OrdType.MARKET:
         price = NONE
     slot = _target_slot(state, ask)
-    if kind != CommandKind.NEW and kind != CommandKind.CLICK and kind != CommandKind.PROPOSE:
+    if kind == CommandKind.CANCEL or kind == CommandKind.REPLACE:
         instrument = orders_of(state)[max(slot, NIL), Order.INSTRUMENT]
-    reason = _refuse_market(state, ask, instrument)
-    if reason != RejectReason.NONE:
-        return reason
-    on_screen = kind == CommandKind.NEW or kind == CommandKind.CLICK or kind == CommandKind.REPLACE
-    if on_screen or kind == CommandKind.PROPOSE:
-        reason = _refuse_size(state, ask, instrument, price)
-        if reason != RejectReason.NONE:
-            return reason
-    if on_screen or kind == CommandKind.CANCEL:
-        return _refuse_screen(state, ask, instrument, price, slot)
-    return _refuse_block(state, ask, instrument, slot)
+    reason = _refuse_head(state, ask, instrument, price)
+    return reason if reason != RejectReason.NONE else _refuse_screen(state, ask, instrument, price, slot)
+
+
+@kernel
+def refuse_block(state: np.ndarray, ask: np.ndarray) -> int:
+    """Why a PROPOSE, CONFIRM or DECLINE is refused, or NONE: the whole ladder, top to bottom."""
+    instrument, slot = ask[Ask.INSTRUMENT], _target_slot(state, ask)
+    if ask[Ask.KIND] != CommandKind.PROPOSE:
+        instrument = orders_of(state)[max(slot, NIL), Order.INSTRUMENT]
+    reason = _refuse_head(state, ask, instrument, ask[Ask.PRICE_FEN])
+    return reason if reason != RejectReason.NONE else _refuse_block(state, ask, instrument, slot)
 
 
 @kernel

@@ -1,10 +1,12 @@
-"""The command switch, and the loop that is called once a batch.
+"""The command switches, and the two loops that are called once a batch.
 
-    command --admit--> reason? REJECTED : continuous | listed | negotiated | accounts | day --emit--> events
+    NEW CANCEL REPLACE CLICK    apply_screen  --admit--> reason? REJECTED : continuous | listed --emit--> events
+    all others                  apply_ledger  --admit--> reason? REJECTED : negotiated | accounts | day --emit--> events
 
-Before each command the loop makes sure that whatever it may need is there: event rows for its worst case, a slot, an
-id, a ladder that reaches its price. If not, it returns and says what is missing (`Stop`); the caller makes room and
-calls again, so a batch may be split anywhere without changing a byte of the events.
+A loop that meets a command of the other one stops (`Stop.ROOM`) and the caller goes on there; there are two so that
+two processes can compile them side by side. Before each command a loop makes sure that whatever it may need is there:
+event rows for its worst case, a slot, an id, a ladder that reaches its price. If not, it returns and says what is
+missing; the caller makes room and calls again, so a batch may be split anywhere without changing a byte of the events.
 """
 
 import numpy as np
@@ -88,10 +90,10 @@ def _missing(state: np.ndarray, ask: np.ndarray, room: int) -> int:
 
 @kernel
 def _refuse(state: np.ndarray, ask: np.ndarray) -> int:
-    """The ladder for this kind of command."""
+    """The ladder for the commands of `apply_ledger`."""
     kind = ask[Ask.KIND]
-    if kind >= CommandKind.NEW and kind <= CommandKind.DECLINE:
-        return admit.refuse_trading(state, ask)
+    if kind == CommandKind.PROPOSE or kind == CommandKind.CONFIRM or kind == CommandKind.DECLINE:
+        return admit.refuse_block(state, ask)
     if kind == CommandKind.DEPOSIT or kind == CommandKind.WITHDRAW or kind == CommandKind.FINE:
         return admit.refuse_cash(state, ask)
     if kind == CommandKind.ISSUE or kind == CommandKind.SURRENDER or kind == CommandKind.DEDUCT:
@@ -147,17 +149,9 @@ def _move(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
 
 @kernel
 def _execute(state: np.ndarray, events: np.ndarray, ask: np.ndarray, room: int) -> bool:
-    """Carry out an admitted command. False: a day roll has run out of event rows."""
+    """Carry out an admitted command of `apply_ledger`. False: a day roll has run out of event rows."""
     kind = ask[Ask.KIND]
-    if kind == CommandKind.NEW:
-        continuous.enter(state, events, ask)
-    elif kind == CommandKind.CANCEL:
-        continuous.cancel(state, events, ask)
-    elif kind == CommandKind.CLICK:
-        listed.click(state, events, ask)
-    elif kind == CommandKind.REPLACE:
-        continuous.replace(state, events, ask)
-    elif kind == CommandKind.PROPOSE:
+    if kind == CommandKind.PROPOSE:
         negotiated.propose(state, events, ask)
     elif kind == CommandKind.CONFIRM:
         negotiated.confirm(state, events, ask)
@@ -198,9 +192,25 @@ def _decode(command: np.void, ask: np.ndarray) -> None:
     ask[Ask.PHASE] = command["phase"]
 
 
+@kernel
+def _is_screen(kind: int) -> bool:
+    """Whether `apply_screen` carries out this kind of command."""
+    return kind >= CommandKind.NEW and kind <= CommandKind.CLICK
+
+
+@kernel
+def _begin(state: np.ndarray, ask: np.ndarray, room: int) -> int:
+    """Number the command, unless something it may need is missing: a `Stop`."""
+    stop = _missing(state, ask, room)
+    market_of(state)[Market.STOP] = stop
+    if stop == Stop.DONE:
+        market_of(state)[Market.COMMAND_SEQ] += 1
+    return stop
+
+
 @entry
-def apply_batch(state: np.ndarray, commands: np.ndarray, start: int, events: np.ndarray) -> int:
-    """Apply `commands[start:]` until done or something is missing.
+def apply_screen(state: np.ndarray, commands: np.ndarray, start: int, events: np.ndarray) -> int:
+    """Apply `commands[start:]` until done, something is missing, or a command belongs to `apply_ledger`.
 
     Parameters
     ----------
@@ -214,19 +224,46 @@ def apply_batch(state: np.ndarray, commands: np.ndarray, start: int, events: np.
     int
         Index of the first command not applied; MARKET's STOP says why when that is not n.
     """
-    market = market_of(state)
+    market, ask = market_of(state), ask_of(state)
+    market[Market.EVENT_COUNT] = 0
+    market[Market.STOP] = Stop.DONE
+    for index in range(start, commands.shape[0]):
+        _decode(commands[index], ask)
+        kind = ask[Ask.KIND]
+        if not _is_screen(kind):
+            market[Market.STOP] = Stop.ROOM
+            return index
+        if _begin(state, ask, events.shape[0]) != Stop.DONE:
+            return index
+        reason = admit.refuse_screen(state, ask)
+        if reason != RejectReason.NONE:
+            emit_rejected(state, events, ask, reason)
+        elif kind == CommandKind.NEW:
+            continuous.enter(state, events, ask)
+        elif kind == CommandKind.CANCEL:
+            continuous.cancel(state, events, ask)
+        elif kind == CommandKind.REPLACE:
+            continuous.replace(state, events, ask)
+        else:
+            listed.click(state, events, ask)
+    return commands.shape[0]
+
+
+@entry
+def apply_ledger(state: np.ndarray, commands: np.ndarray, start: int, events: np.ndarray) -> int:
+    """As `apply_screen`, for all other commands: blocks, accounts, phases, day rolls, rules."""
+    market, ask = market_of(state), ask_of(state)
     market[Market.EVENT_COUNT] = 0
     market[Market.STOP] = Stop.DONE
     room = events.shape[0]
-    ask = ask_of(state)
     for index in range(start, commands.shape[0]):
         _decode(commands[index], ask)
+        if _is_screen(ask[Ask.KIND]):
+            market[Market.STOP] = Stop.ROOM
+            return index
         if market[Market.RESUME_ID] == 0:
-            stop = _missing(state, ask, room)
-            if stop != Stop.DONE:
-                market[Market.STOP] = stop
+            if _begin(state, ask, room) != Stop.DONE:
                 return index
-            market[Market.COMMAND_SEQ] += 1
             reason = _refuse(state, ask)
             if reason != RejectReason.NONE:
                 emit_rejected(state, events, ask, reason)

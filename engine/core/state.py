@@ -98,6 +98,8 @@ class Stop(IntEnum):
     IDS = 3
     LEVELS = 4
     ACCOUNTS = 5
+    ROOM = 6
+    """The next command belongs to the other loop of `apply.py`."""
 
 
 class Ask(IntEnum):

@@ -199,7 +199,7 @@ FIELDS = (
         ClickChoice.ANY,
     ),
     Field("screen", "crossed_listings", Rule.CROSSED_LISTINGS, _flag, _FLAG_WORDS, 1),
-    Field("close", "trades", Rule.CLOSE_TRADES, _integer(1, MAX_CLOSE_TRADES), f"trades, 1 to {MAX_CLOSE_TRADES}", 0),
+    Field("close", "trades", Rule.CLOSE_TRADES, _integer(0, MAX_CLOSE_TRADES), f"0 (all) to {MAX_CLOSE_TRADES}", 0),
     Field("close", "min_qty_t", Rule.CLOSE_MIN_QTY_T, _integer(0, 10**9), "tonnes, 0 to 1000000000", 0),
     Field("block", "min_qty_t", Rule.BLOCK_MIN_QTY_T, _integer(1, 10**9), "tonnes, 1 to 1000000000", NONE),
     Field("block", "band_bp", Rule.BLOCK_BAND_BP, _BAND, _BAND_WORDS, NONE),

@@ -362,7 +362,9 @@ class _Words:
                 return f"accepted {order}: {_side(event['side'])} {qty}{price}{to}{of}"
             case EventKind.TRADE:
                 both = f"leaves {leaves} and {int(event['contra_leaves_qty'])}"
-                return f"trade {order} with {self.order(int(event['contra_id']))}: {qty}{price}, {both}{of}"
+                fees = [units.text_from_fen(int(event[name])) for name in ("fee_fen", "contra_fee_fen")]
+                paid = f", fees {fees[0]} and {fees[1]}" if event["fee_fen"] or event["contra_fee_fen"] else ""
+                return f"trade {order} with {self.order(int(event['contra_id']))}: {qty}{price}, {both}{paid}{of}"
             case EventKind.REPLACED:
                 return f"replaced {order}: {_side(event['side'])} {qty}{price}, leaves {leaves}{of}"
             case EventKind.CANCELED | EventKind.EXPIRED | EventKind.DECLINED:
@@ -425,11 +427,13 @@ def _side(side: int) -> str:
 
 
 def _check_record(event: np.void, asked: np.void, seq: int, command_seq: int) -> None:
-    """What every event says about itself, whatever the rule: numbers, time, echo, value, no fees."""
+    """What every event says about itself, whatever the rule: numbers, time, echo, value."""
     assert event["seq"] == seq, f"seq is {event['seq']}, expected {seq}"
     assert event["command_seq"] == command_seq, f"command_seq is {event['command_seq']}, expected {command_seq}"
     assert event["time_ns"] == asked["time_ns"], "an event has the time of its command"
-    assert (event["fee_fen"], event["contra_fee_fen"], event["flags"]) == (0, 0, 0), "fees and flags are 0"
+    assert event["flags"] == 0, "flags are 0"
+    if event["kind"] != EventKind.TRADE:
+        assert (event["fee_fen"], event["contra_fee_fen"]) == (0, 0), "only a trade has fees"
     if event["kind"] == EventKind.EXPIRED:
         return
     assert event["client_ref"] == asked["client_ref"], "client_ref is echoed"

@@ -59,7 +59,7 @@ FAULTS = {
         "[scren]\nx = 1\n[screen]",
         "scren",
         "{'x': 1}",
-        "one of block, instruments",
+        "one of block, close, fees, instruments",
     ),
     "an unknown word beside a value": (
         LOT,
@@ -319,7 +319,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_market_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(RulebookError, match="no rulebook named 'cn-see'; there are: cn-cea, generic"):
+    with pytest.raises(RulebookError, match="no rulebook named 'cn-see'; there are: cn-ccer, cn-cea, generic"):
         find_rulebook("cn-see")
 
 
