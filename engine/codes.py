@@ -150,6 +150,8 @@ class RejectReason(IntEnum):
     NOT_TRADABLE_TODAY = 3050
     NOT_OFFERED = 3060
     """This market has no such trading mode, order type or validity."""
+    NOT_ADMITTED = 3070
+    """This kind of participant may not trade here."""
     PRICE_ABOVE_LIMIT = 4010
     PRICE_BELOW_LIMIT = 4020
     BAD_TICK = 4030
@@ -166,6 +168,8 @@ class RejectReason(IntEnum):
     INSUFFICIENT_ALLOWANCE = 5020
     T_PLUS_1 = 5030
     """Enough units, but some were bought today and cannot move before the next day roll."""
+    POSITION_LIMIT = 5040
+    """What the account holds and bids for would exceed its maximum holding 最大持仓量."""
     SELF_TRADE = 5060
     UNKNOWN_ORDER = 6010
     TOO_LATE_FILLED = 6020
@@ -189,6 +193,15 @@ class SelfTrade(IntEnum):
     ALLOW = 0
     REJECT_TAKER = 1
     CANCEL_MAKER = 2
+
+
+class Participant(IntEnum):
+    """Kind of account holder 交易主体; who may trade, and how much they may hold, is data of the rulebook."""
+
+    COVERED = 0
+    """A firm with a surrender duty 重点排放单位."""
+    INSTITUTION = 1
+    INDIVIDUAL = 2
 
 
 class TradePrice(IntEnum):
@@ -261,6 +274,12 @@ class Rule(IntEnum):
     SCREEN_FEE_SELL_BP = 25
     BLOCK_FEE_BUY_BP = 26
     BLOCK_FEE_SELL_BP = 27
+    PARTICIPANTS = 28
+    """Bit mask over `Participant`: who may trade."""
+    MAX_HOLDING_T = 29
+    """Most that one account of a covered firm may hold and bid for, t; NONE = no limit. One column a `Participant`."""
+    MAX_HOLDING_INSTITUTION_T = 30
+    MAX_HOLDING_INDIVIDUAL_T = 31
     PERMITS = 48
     """First of `len(Phase)` columns: bit mask over `CommandKind` permitted in that phase."""
 

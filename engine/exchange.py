@@ -111,6 +111,7 @@ class Exchange:
                 int(cash[Account.GROUP]),
                 int(cash[Account.CASH]),
                 int(cash[Account.CASH_HELD]),
+                int(cash[Account.PARTICIPANT]),
                 *units,
             )
         shown = (
@@ -121,6 +122,7 @@ class Exchange:
             Order.FILLED,
             Order.CONTRA,
             Order.UNTIL_NS,
+            Order.CLIENT_REF,
         )
         for instrument, side, mode, slots in self._queues():
             for slot in slots:
@@ -146,9 +148,9 @@ class Exchange:
         assert (units >= 0).all(), "a unit balance is negative"
         assert cash.sum() == market[Market.CASH_IN_FEN], "cash was lost or created"
         issued = self._instruments[:, Instrument.UNITS_ISSUED]
-        assert (units.sum(axis=(0, 2)) == issued).all(), "units were lost or created"
+        assert (units[..., : Units.BIDDING].sum(axis=(0, 2)) == issued).all(), "units were lost or created"
         held_cash = np.zeros(len(accounts), np.int64)
-        held_units = np.zeros(units.shape[:2], np.int64)
+        held_units, bidding = np.zeros(units.shape[:2], np.int64), np.zeros(units.shape[:2], np.int64)
         living = 0
         for instrument, side, mode, slots in self._queues():
             living += len(slots)
@@ -159,6 +161,7 @@ class Exchange:
                 if mode != TradingMode.BLOCK:
                     funded = self._rules[instrument, Rule.FUNDED]
                     if side == Side.BUY:
+                        bidding[order[Order.ACCOUNT], instrument] += funded * order[Order.LEAVES]
                         fee = -(-order[Order.PRICE] * self._rules[instrument, Rule.SCREEN_FEE_BUY_BP] // BASIS)
                         held_cash[order[Order.ACCOUNT]] += funded * (order[Order.PRICE] + fee) * order[Order.LEAVES]
                     else:
@@ -166,6 +169,7 @@ class Exchange:
         assert living == market[Market.LIVE], "count of living orders"
         assert (held_cash == accounts[:, Account.CASH_HELD]).all(), "cash held differs from resting orders"
         assert (held_units == units[:, :, Units.HELD]).all(), "units held differ from resting orders"
+        assert (bidding == units[:, :, Units.BIDDING]).all(), "bidding differs from resting buy orders"
         self._check_queues()
 
     def _check_queues(self) -> None:

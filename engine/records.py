@@ -13,7 +13,7 @@ Which fields a command reads, besides `kind`, `time_ns` and `client_ref` (echoed
     PROPOSE       account instrument side qty price_fen contra [until_ns]
     CONFIRM       account target_id             (account is the counterparty named in the proposal)
     DECLINE       account target_id             (or the proposer, who then withdraws it)
-    OPEN_ACCOUNT  account [group]
+    OPEN_ACCOUNT  account [group] flags = Participant
     DEPOSIT       account amount_fen
     WITHDRAW      account amount_fen
     ISSUE         account instrument qty        (new units, from nowhere: the one source of units)
@@ -57,7 +57,8 @@ COMMAND: Final = np.dtype(
         ("flags", "<u2"),
     ]
 )
-"""96 bytes. `min_qty`, `limit_price_fen` and `flags` are reserved for auctions and order conditions."""
+"""96 bytes. `flags` of OPEN_ACCOUNT is the `Participant`; other `flags`, `min_qty` and `limit_price_fen` are reserved
+for auctions and order conditions."""
 
 EVENT: Final = np.dtype(
     [

@@ -20,6 +20,7 @@ from engine.codes import (
     CommandKind,
     EventKind,
     OrdType,
+    Participant,
     Phase,
     RejectReason,
     Rule,
@@ -68,6 +69,8 @@ class Holding:
     held: int = 0
     locked: int = 0
     restricted: int = 0
+    bidding: int = 0
+    """Open quantity of its buy orders; not units."""
 
 
 @dataclass
@@ -75,6 +78,7 @@ class Account:
     """Cash in fen, and units by instrument."""
 
     group: int
+    participant: int
     holdings: list[Holding]
     cash: int = 0
     cash_held: int = 0
@@ -148,7 +152,9 @@ class ReferenceExchange:
         self._rows = rules.rows.tolist()
         self._initial_phase = rules.initial_phase
         self._days = [InstrumentDay([], 0) for _ in rules.symbols]
-        self._accounts = {n: Account(NONE, [Holding() for _ in rules.symbols]) for n in (EXCHANGE, GOVERNMENT)}
+        self._accounts = {
+            n: Account(NONE, Participant.COVERED, [Holding() for _ in rules.symbols]) for n in (EXCHANGE, GOVERNMENT)
+        }
         self._orders: dict[int, RestingOrder] = {}
         self._ended: dict[int, RejectReason] = {}
         """How orders of this day ended: the reason for whoever still asks for them."""
@@ -182,8 +188,8 @@ class ReferenceExchange:
                    day.issued, day.last)  # fmt: skip
         for number in sorted(self._accounts):
             account = self._accounts[number]
-            units = [x for h in account.holdings for x in (h.available, h.held, h.locked, h.restricted)]
-            yield (number, account.group, account.cash, account.cash_held, *units)
+            units = [x for h in account.holdings for x in (h.available, h.held, h.locked, h.restricted, h.bidding)]
+            yield (number, account.group, account.cash, account.cash_held, account.participant, *units)
         for instrument, day in enumerate(self._days):
             for side in (Side.BUY, Side.SELL):
                 for price in self._prices(day, side):
@@ -198,13 +204,13 @@ class ReferenceExchange:
                         yield self._row(instrument, order)
 
     def balances(self) -> tuple[np.ndarray, np.ndarray]:
-        """Cash (accounts, 4) and units (accounts, instruments, 4), columns as in `core.state`, int64."""
+        """Cash (accounts, 5) and units (accounts, instruments, 5), columns as in `core.state`, int64."""
         count = max(self._accounts) + 1
-        cash = np.zeros((count, 4), np.int64)
-        units = np.zeros((count, len(self.symbols), 4), np.int64)
+        cash = np.zeros((count, 5), np.int64)
+        units = np.zeros((count, len(self.symbols), 5), np.int64)
         for number, account in self._accounts.items():
-            cash[number] = (1, account.group, account.cash, account.cash_held)
-            units[number] = [(h.available, h.held, h.locked, h.restricted) for h in account.holdings]
+            cash[number] = (1, account.group, account.cash, account.cash_held, account.participant)
+            units[number] = [(h.available, h.held, h.locked, h.restricted, h.bidding) for h in account.holdings]
         return cash, units
 
     def check(self) -> None:
@@ -234,6 +240,7 @@ class ReferenceExchange:
             o.filled,
             o.contra,
             o.until_ns,
+            o.client_ref,
         )
 
     def _emit(self, ask: Ask, kind: EventKind, **fields: int) -> None:
@@ -267,6 +274,8 @@ class ReferenceExchange:
             if ask["account"] == NONE:
                 return RejectReason.MISSING_FIELD
             if not 0 <= ask["account"] < MAX_ACCOUNTS:
+                return RejectReason.OUT_OF_RANGE
+            if ask["flags"] >= len(Participant):
                 return RejectReason.OUT_OF_RANGE
             return RejectReason.ACCOUNT_EXISTS if ask["account"] in self._accounts else RejectReason.NONE
         if kind == CommandKind.PHASE:
@@ -306,7 +315,7 @@ class ReferenceExchange:
             return RejectReason.OUT_OF_RANGE
         if account not in self._accounts or (kind == CommandKind.PROPOSE and ask["contra"] not in self._accounts):
             return RejectReason.UNKNOWN_ACCOUNT
-        # 3010 to 3060
+        # 3010 to 3070
         order, ended = self._target(ask)
         if not enters:
             instrument = order.instrument if order else 0
@@ -321,6 +330,9 @@ class ReferenceExchange:
             return RejectReason.NOT_TRADABLE_TODAY
         if not self._offered(ask, rules):
             return RejectReason.NOT_OFFERED
+        admitted = rules[Rule.PARTICIPANTS] >> self._accounts[account].participant & 1
+        if not admitted and kind not in (CommandKind.CANCEL, CommandKind.DECLINE):
+            return RejectReason.NOT_ADMITTED
         # 4010 to 4070
         on_screen = kind in (CommandKind.NEW, CommandKind.CLICK, CommandKind.REPLACE)
         if price != NONE and (on_screen or kind == CommandKind.PROPOSE):
@@ -447,12 +459,18 @@ class ReferenceExchange:
         return reason or self._funds_reason(seller, proposal.instrument, Side.SELL, cash, proposal.leaves)
 
     def _funds_reason(self, account: int, instrument: int, side: int, cash: int, qty: int) -> RejectReason:
-        """5010 to 5030."""
+        """5010 to 5040."""
         if not self._days[instrument].rules[Rule.FUNDED]:
             return RejectReason.NONE
         if side == Side.SELL:
             return self._lacks_units(account, instrument, qty)
-        return RejectReason.INSUFFICIENT_CASH if self._accounts[account].cash < cash else RejectReason.NONE
+        if self._accounts[account].cash < cash:
+            return RejectReason.INSUFFICIENT_CASH
+        holder = self._accounts[account]
+        limit = self._days[instrument].rules[Rule.MAX_HOLDING_T + holder.participant]
+        h = holder.holdings[instrument]
+        after = h.available + h.held + h.locked + h.restricted + h.bidding + qty
+        return RejectReason.POSITION_LIMIT if qty > 0 and limit != NONE and after > limit else RejectReason.NONE
 
     def _lacks_units(self, account: int, instrument: int, qty: int) -> RejectReason:
         holding = self._accounts[account].holdings[instrument]
@@ -683,7 +701,7 @@ class ReferenceExchange:
         """Accounts, cash and units without a trade."""
         kind, number, qty, amount = ask["kind"], ask["account"], ask["qty"], ask["amount_fen"]
         if kind == CommandKind.OPEN_ACCOUNT:
-            self._accounts[number] = Account(ask["group"], [Holding() for _ in self.symbols])
+            self._accounts[number] = Account(ask["group"], ask["flags"], [Holding() for _ in self.symbols])
             self._emit(ask, EventKind.ACCOUNT_OPENED, account=number)
             return
         account, government = self._accounts[number], self._accounts[GOVERNMENT]
@@ -829,6 +847,7 @@ class ReferenceExchange:
         if side == Side.BUY:
             account.cash -= cash
             account.cash_held += cash
+            account.holdings[instrument].bidding += qty
         else:
             account.holdings[instrument].available -= qty
             account.holdings[instrument].held += qty
@@ -848,6 +867,7 @@ class ReferenceExchange:
         self._accounts[EXCHANGE].cash += buy_fee + sell_fee
         self._accounts[seller].holdings[instrument].held -= qty
         bought = self._accounts[buyer].holdings[instrument]
+        bought.bidding -= qty
         if rules[Rule.UNITS_T_PLUS]:
             bought.locked += qty
         else:

@@ -26,6 +26,7 @@ from engine.codes import (
     CommandKind,
     EventKind,
     OrdType,
+    Participant,
     Phase,
     RejectReason,
     Side,
@@ -42,7 +43,7 @@ from engine.rules.sessions import Timetable
 from engine.venue import open_venue
 
 COLUMNS = ("time_ns", "action", "id", "account", "side", "type", "tif", "price", "quantity", "instrument", "mode",
-           "target_id", "contra", "amount", "phase", "group", "until_ns")  # fmt: skip
+           "target_id", "contra", "amount", "phase", "group", "participant", "until_ns")  # fmt: skip
 """Everything a file may say; `time_ns` and `action` must be there."""
 EVENT_COLUMNS = ("seq", "time_ns", "event", "id", "account", "side", "price", "quantity", "leaves", "contra_id",
                  "reason")  # fmt: skip
@@ -58,6 +59,7 @@ _SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 _TYPES = {"limit": OrdType.LIMIT, "market": OrdType.MARKET}
 _TIFS = {"day": TimeInForce.DAY, "ioc": TimeInForce.IOC, "fok": TimeInForce.FOK}
 _PHASES = {phase.name.lower(): phase for phase in Phase}
+_PARTICIPANTS = {kind.name.lower(): kind for kind in Participant}
 _MODES = {mode.name.lower(): mode for mode in TradingMode}
 _NAMED_ACCOUNTS = {"exchange": EXCHANGE_ACCOUNT, "government": GOVERNMENT_ACCOUNT}
 _ENTERS = (CommandKind.NEW, CommandKind.CLICK, CommandKind.PROPOSE)
@@ -259,6 +261,8 @@ def _read_cells(door: _Door, cells: dict[str, str], row: Any, kind: CommandKind,
         row["until_ns"] = door.time("until_ns", cells["until_ns"])
     if "group" in cells:
         row["group"] = door.whole("group", cells["group"], "a whole number from 0 to 2147483647", 2**31)
+    if "participant" in cells:
+        row["flags"] = door.one_of("participant", cells["participant"], _PARTICIPANTS)
     if "mode" in cells:
         row["mode"] = door.one_of("mode", cells["mode"], _MODES)
     symbol = cells.get("instrument", door.symbols[0])

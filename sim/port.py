@@ -116,15 +116,16 @@ class Port:
         """Conservation: what was brought in and what lies in all accounts together, t and fen. Asserts invariants."""
         self._engine.check()
         accounts, units = self._engine.balances()
+        owned = units[:, :, : Units.BIDDING]
         scalars = list(self._engine.canonical_state())
         issued = [row[7] for row in scalars[1 : 1 + len(self.book.symbols)]]
         return {
             "cash_in_fen": scalars[0][4],
             "cash_in_accounts_fen": int(accounts[:, [Account.CASH, Account.CASH_HELD]].sum()),
             "allowances_issued_t": issued[ALLOWANCE],
-            "allowances_in_accounts_t": int(units[:, ALLOWANCE].sum()),
+            "allowances_in_accounts_t": int(owned[:, ALLOWANCE].sum()),
             "offsets_issued_t": issued[OFFSET],
-            "offsets_in_accounts_t": int(units[:, OFFSET].sum()),
+            "offsets_in_accounts_t": int(owned[:, OFFSET].sum()),
         }
 
 

@@ -7,7 +7,7 @@ Prices in fen, quantities in t; a balance is never negative because `admit` has 
 
 import numpy as np
 
-from engine.codes import RejectReason, Rule, Side, TradingMode
+from engine.codes import NONE, RejectReason, Rule, Side, TradingMode
 from engine.core.prices import round_half_up
 from engine.core.state import (
     Account,
@@ -59,14 +59,20 @@ def lacks_units(state: np.ndarray, account: int, instrument: int, qty: int) -> i
 
 @kernel
 def lacks_funds(state: np.ndarray, account: int, instrument: int, side: int, cash_fen: int, qty: int) -> int:
-    """The risk rung of an order: cash for a buyer, units for a seller; NONE (0) in an unfunded market."""
+    """Rungs 5010 to 5040: cash and room to hold for a buyer, units for a seller; NONE (0) in an unfunded market."""
     if rules_of(state)[instrument, Rule.FUNDED] == 0:
         return RejectReason.NONE
     if side == Side.SELL:
         return lacks_units(state, account, instrument, qty)
     if lacks_cash(state, account, cash_fen):
         return RejectReason.INSUFFICIENT_CASH
-    return RejectReason.NONE
+    limit = rules_of(state)[instrument, Rule.MAX_HOLDING_T + accounts_of(state)[account, Account.PARTICIPANT]]
+    if limit == NONE or qty <= 0:
+        return RejectReason.NONE
+    holding = units_of(state)[units_row(state, account, instrument)]
+    for column in range(Units.BIDDING + 1):
+        qty += holding[column]
+    return RejectReason.POSITION_LIMIT if qty > limit else RejectReason.NONE
 
 
 @kernel
@@ -93,6 +99,7 @@ def hold(state: np.ndarray, account: int, instrument: int, side: int, cash_fen: 
         cash = accounts_of(state)[account]
         cash[Account.CASH] -= cash_fen
         cash[Account.CASH_HELD] += cash_fen
+        units_of(state)[units_row(state, account, instrument), Units.BIDDING] += qty
     else:
         units = units_of(state)[units_row(state, account, instrument)]
         units[Units.AVAILABLE] -= qty
@@ -127,6 +134,7 @@ def deliver(
     units[units_row(state, seller, instrument), Units.HELD] -= qty
     cash[seller, Account.CASH] += value - sell_fee
     cash[EXCHANGE_ACCOUNT, Account.CASH] += buy_fee + sell_fee
+    units[units_row(state, buyer, instrument), Units.BIDDING] -= qty
     if rules_of(state)[instrument, Rule.UNITS_T_PLUS] > 0:
         units[units_row(state, buyer, instrument), Units.LOCKED] += qty
     else:

@@ -26,11 +26,13 @@ from engine.core.state import (
     FILLED_ID,
     GONE_ID,
     NIL,
+    Account,
     Ask,
     Instrument,
     Market,
     Order,
     Part,
+    accounts_of,
     instruments_of,
     market_of,
     orders_of,
@@ -166,7 +168,7 @@ def _refuse_syntax(state: np.ndarray, ask: np.ndarray) -> int:
 
 @kernel
 def _refuse_market(state: np.ndarray, ask: np.ndarray, instrument: int) -> int:
-    """Rungs 3010 to 3060 of the trading commands."""
+    """Rungs 3010 to 3070 of the trading commands."""
     if not 0 <= instrument < state[Part.INSTRUMENT_COUNT]:
         return RejectReason.UNKNOWN_SYMBOL
     kind, phase = ask[Ask.KIND], market_of(state)[Market.PHASE]
@@ -186,6 +188,9 @@ def _refuse_market(state: np.ndarray, ask: np.ndarray, instrument: int) -> int:
         return RejectReason.NOT_OFFERED
     if kind == CommandKind.PROPOSE and rules[Rule.BLOCK_MIN_QTY_T] == NONE:
         return RejectReason.NOT_OFFERED
+    participant = accounts_of(state)[ask[Ask.ACCOUNT], Account.PARTICIPANT]
+    if not leaves and not (rules[Rule.PARTICIPANTS] >> participant) & 1:
+        return RejectReason.NOT_ADMITTED
     return RejectReason.NONE
 
 

@@ -11,7 +11,7 @@ missing; the caller makes room and calls again, so a batch may be split anywhere
 
 import numpy as np
 
-from engine.codes import NONE, CommandKind, EventKind, Phase, RejectReason, Rule, SelfTrade, Side
+from engine.codes import NONE, CommandKind, EventKind, Participant, Phase, RejectReason, Rule, SelfTrade, Side
 from engine.core import accounts, admit, continuous, day, listed, negotiated
 from engine.core.book import slot_of
 from engine.core.emit import emit, emit_rejected
@@ -104,6 +104,8 @@ def _refuse(state: np.ndarray, ask: np.ndarray) -> int:
             return RejectReason.MISSING_FIELD
         if account < 0 or account >= MAX_ACCOUNTS:
             return RejectReason.OUT_OF_RANGE
+        if ask[Ask.FLAGS] > Participant.INDIVIDUAL:
+            return RejectReason.OUT_OF_RANGE
         return RejectReason.ACCOUNT_EXISTS if accounts.is_open(state, account) else RejectReason.NONE
     if kind == CommandKind.PHASE:
         return RejectReason.UNKNOWN_TYPE if ask[Ask.PHASE] > Phase.HALTED else RejectReason.NONE
@@ -124,6 +126,7 @@ def _move(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
     if kind == CommandKind.OPEN_ACCOUNT:
         accounts_of(state)[account, Account.OPEN] = 1
         accounts_of(state)[account, Account.GROUP] = ask[Ask.GROUP]
+        accounts_of(state)[account, Account.PARTICIPANT] = ask[Ask.FLAGS]
         instrument, qty, amount = NONE, NONE, NONE
     elif kind == CommandKind.DEPOSIT:
         event = EventKind.DEPOSITED
@@ -190,6 +193,7 @@ def _decode(command: np.void, ask: np.ndarray) -> None:
     ask[Ask.DATE] = command["date"]
     ask[Ask.RULE] = command["rule"]
     ask[Ask.PHASE] = command["phase"]
+    ask[Ask.FLAGS] = command["flags"]
 
 
 @kernel

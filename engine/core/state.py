@@ -123,6 +123,7 @@ class Ask(IntEnum):
     DATE = 15
     RULE = 16
     PHASE = 17
+    FLAGS = 18
 
 
 ASK_COLUMNS = len(Ask)
@@ -194,6 +195,7 @@ class Account(IntEnum):
     """Available."""
     CASH_HELD = 3
     """Frozen behind buy orders."""
+    PARTICIPANT = 4
 
 
 ACCOUNT_COLUMNS = len(Account)
@@ -209,6 +211,8 @@ class Units(IntEnum):
     """Bought today under T+1."""
     RESTRICTED = 3
     """Owned but not tradable."""
+    BIDDING = 4
+    """Open quantity of the account's buy orders; the columns before this one are units."""
 
 
 UNITS_COLUMNS = len(Units)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.codes import NONE, RULE_COLUMNS, OrdType, Phase, Rule, TimeInForce, TradePrice, TradingMode
+from engine.codes import NONE, RULE_COLUMNS, OrdType, Participant, Phase, Rule, TimeInForce, TradePrice, TradingMode
 from engine.core.admit import MAX_QTY_T, MAX_VALUE_FEN
 from engine.errors import RulebookError
 from engine.rules.schema import FIELDS, Rulebook, in_force
@@ -70,6 +70,13 @@ def _prove_median(book: Rulebook, row: np.ndarray) -> None:
         raise _refuse(book, "screen.trade_price", "median", "limit orders only beside it (screen.order_types)")
 
 
+def _prove_access(book: Rulebook, row: np.ndarray) -> None:
+    """A maximum holding can only be watched where holdings are kept."""
+    limits = row[Rule.MAX_HOLDING_T : Rule.MAX_HOLDING_T + len(Participant)]
+    if not row[Rule.FUNDED] and (limits != NONE).any():
+        raise _refuse(book, "access.max_holding", limits.tolist(), "none where settlement.funded is false")
+
+
 def compile_rulebook(book: Rulebook) -> CompiledRules:
     """Rows of integers for the engine. Raises `RulebookError` where values do not fit together."""
     rows = []
@@ -89,5 +96,6 @@ def compile_rulebook(book: Rulebook) -> CompiledRules:
             _prove_bounds(book, row)
             _prove_modes(book, row)
             _prove_median(book, row)
+            _prove_access(book, row)
             rows.append(row)
     return CompiledRules(book.symbols, np.array(rows), int(book.initial_phase))

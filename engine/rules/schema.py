@@ -24,6 +24,7 @@ from engine.codes import (
     ClickChoice,
     CommandKind,
     OrdType,
+    Participant,
     Phase,
     Rule,
     SelfTrade,
@@ -203,6 +204,25 @@ FIELDS = (
     Field("close", "min_qty_t", Rule.CLOSE_MIN_QTY_T, _integer(0, 10**9), "tonnes, 0 to 1000000000", 0),
     Field("block", "min_qty_t", Rule.BLOCK_MIN_QTY_T, _integer(1, 10**9), "tonnes, 1 to 1000000000", NONE),
     Field("block", "band_bp", Rule.BLOCK_BAND_BP, _BAND, _BAND_WORDS, NONE),
+    Field(
+        "access",
+        "participants",
+        Rule.PARTICIPANTS,
+        _mask(Participant),
+        'a list of "covered", "institution", "individual"',
+        (1 << len(Participant)) - 1,
+    ),
+    *(
+        Field(
+            "access",
+            f"max_holding_{kind.name.lower()}_t",
+            Rule(Rule.MAX_HOLDING_T + kind),
+            _integer(1, 10**12),
+            "tonnes, 1 to 1000000000000",
+            NONE,
+        )
+        for kind in Participant
+    ),
     Field("fees", "screen_buy_bp", Rule.SCREEN_FEE_BUY_BP, _BAND, _BAND_WORDS, 0),
     Field("fees", "screen_sell_bp", Rule.SCREEN_FEE_SELL_BP, _BAND, _BAND_WORDS, 0),
     Field("fees", "block_buy_bp", Rule.BLOCK_FEE_BUY_BP, _BAND, _BAND_WORDS, 0),
@@ -211,7 +231,7 @@ FIELDS = (
     Field("settlement", "units_t_plus", Rule.UNITS_T_PLUS, _integer(0, 1), "days, 0 or 1"),
 )
 
-_SECTIONS = ("market", "sources", "instruments", "screen", "close", "block", "fees", "settlement", "sessions")
+_SECTIONS = ("market", "sources", "instruments", "screen", "close", "block", "access", "fees", "settlement", "sessions")
 _VALUE_KEYS = {"value", "source", "verified", "from"}
 
 
@@ -366,7 +386,7 @@ def read_rulebook(path: Path) -> Rulebook:
         rules |= {(number, rule): values for rule, values in found.items()}
     if len(set(symbols)) != len(symbols):
         raise reader.fail("instruments", symbols, "different symbols")
-    for section in ("screen", "close", "block", "fees", "settlement"):
+    for section in ("screen", "close", "block", "access", "fees", "settlement"):
         table = reader.only(section, data.get(section, {}), {f.key for f in FIELDS if f.section == section})
         for rule, values in _read_fields(reader, section, section, table, set()).items():
             rules[None, rule] = values

@@ -9,7 +9,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from engine.codes import CommandKind, Phase
+from engine.codes import CommandKind, Participant, Phase
 from engine.errors import OrderFileError
 from engine.rules.schema import find_rulebook
 from engine.venue import ENGINES
@@ -217,6 +217,17 @@ def test_a_command_without_its_accounts_name_is_refused(tmp_path: Path) -> None:
 
 def test_a_superscript_in_a_time_is_an_error_of_one_line(tmp_path: Path) -> None:
     assert "column time_ns" in complaint(tmp_path, ["1²,new,a,A,buy,48.00,1"], HEADER)
+
+
+def test_an_account_is_opened_for_its_kind_of_participant(tmp_path: Path) -> None:
+    lines = ["1,open,i,institution,,,", "2,new,i,,buy,48.00,1", "3,open,f,covered,,,"]
+    header = "time_ns,action,account,participant,side,price,quantity"
+    path = tmp_path / "orders.csv"
+    path.write_text("\n".join([header, *lines]) + "\n")
+    rows, _ = read_commands(path, find_rulebook("cn-cea"))
+    opened = rows[rows["kind"] == CommandKind.OPEN_ACCOUNT]
+    assert opened["flags"].tolist() == [Participant.INSTITUTION, Participant.COVERED]
+    assert "one of covered, institution, individual" in complaint(tmp_path, ["1,open,i,firm,,,"], header)
 
 
 def test_a_group_beyond_32_bits_is_an_error_of_one_line(tmp_path: Path) -> None:

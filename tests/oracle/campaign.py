@@ -18,7 +18,7 @@ from engine.reference import ReferenceExchange
 from engine.rules.compiler import CompiledRules, compile_rulebook
 from engine.rules.schema import find_rulebook, read_rulebook
 
-LIVING_COLUMNS = 10
+LIVING_COLUMNS = 11
 """Rows of this length in a canonical state are living orders."""
 RULEBOOKS = Path(__file__).parent / "rulebooks"
 NAMES = (*sorted(path.stem for path in RULEBOOKS.glob("*.toml")), "cn-cea", "generic")
@@ -93,6 +93,9 @@ def random_commands(
         issues = rows["kind"] == CommandKind.ISSUE
         rows["qty"][issues] *= 30_000
     rows["group"] = rng.integers(-1, 3, count)
+    rows["flags"] = rng.choice(
+        [0, 1, 2, 3], count, p=[0.9, 0.05, 0.04, 0.01] if real_market else [0.4, 0.3, 0.25, 0.05]
+    )
     rows["phase"] = rng.choice([Phase.AFTERNOON, Phase.MORNING, Phase.BREAK, Phase.CLOSED, Phase.HALTED, 77], count,
                                p=[0.9, 0.05, 0.02, 0.01, 0.01, 0.01])  # fmt: skip
     rows["phase"][rng.random(count) < 0.5] = Phase.OPEN if real_market else Phase.AFTERNOON

@@ -7,6 +7,7 @@ A table has a head, then steps. Prices and money are decimal CNY, quantities are
     market: cn-cea                              a shipped market, or a file of tests/oracle/rulebooks
 
     given A has 1000.00                         opens account A with cash; `and 10 t`, `and 5 t of CCER`
+    given A is an institution                   opens account A for that kind of participant
     given phase morning                         any command; it must not be refused, its events are not shown
 
     B sells 5 at 48.00 as s1   | accepted s1: sell 5 at 48.00
@@ -51,6 +52,7 @@ from engine.codes import (
     CommandKind,
     EventKind,
     OrdType,
+    Participant,
     Phase,
     RejectReason,
     Rule,
@@ -173,7 +175,7 @@ class _Reader:
 
     def commands(self, text: str) -> list[np.ndarray]:
         """The COMMAND rows of one sentence."""
-        if found := re.fullmatch(r"(\w+) has( [\d.]+)?( and)?( \d+ t)?(?: of (\w+))?", text):
+        if found := re.fullmatch(r"(\w+) has( [\d.]+)?( and)?( [\d,]+ t)?(?: of (\w+))?", text):
             name, cash, _, qty, symbol = found.groups()
             number = self.account(name)
             rows = [] if name in self.opened else [self.add(CommandKind.OPEN_ACCOUNT, account=number)]
@@ -190,6 +192,10 @@ class _Reader:
                     )
                 )
             return rows
+        if found := re.fullmatch(r"(\w+) is an? (covered firm|institution|individual)", text):
+            self.opened.add(found[1])
+            kind = Participant[found[2].split()[0].upper()]
+            return [self.add(CommandKind.OPEN_ACCOUNT, account=self.account(found[1]), flags=kind)]
         found = re.fullmatch(r"(.*?)(?: of (\w+))?(?: as (\w+))?(?: with (\S+=\S+(?:, \S+=\S+)*))?", text)
         assert found
         sentence, symbol, label, raw = found.groups()
@@ -392,7 +398,7 @@ class _Words:
         for row in engine.canonical_state():
             if len(row) != LIVING_COLUMNS or row[0] != instrument:
                 continue
-            _, side, mode, order, _, price, leaves, _, contra, _ = row
+            _, side, mode, order, _, price, leaves, _, contra, _, _ = row
             at = units.text_from_fen(price)
             if mode == TradingMode.BLOCK:
                 blocks.append(f"block {self.order(order)}: {_side(side)} {leaves} at {at} to {ACCOUNT_NAMES[contra]}")
@@ -415,7 +421,7 @@ class _Words:
             if not 0 <= number < len(cash) or not cash[number, 0]:
                 lines.append(f"{name} is not open")
                 continue
-            free, kept, locked, restricted = held[number, instrument].tolist()
+            free, kept, locked, restricted, _ = held[number, instrument].tolist()
             money, frozen = (units.text_from_fen(int(cash[number, column])) for column in (2, 3))
             end = f" restricted {restricted}" if restricted else ""
             lines.append(f"{name} cash {money} held {frozen} units {free} held {kept} locked {locked}{end}")

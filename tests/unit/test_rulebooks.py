@@ -59,7 +59,7 @@ FAULTS = {
         "[scren]\nx = 1\n[screen]",
         "scren",
         "{'x': 1}",
-        "one of block, close, fees, instruments",
+        "one of access, block, close, fees, instruments",
     ),
     "an unknown word beside a value": (
         LOT,
