@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo lint fmt test test-py test-bounds cover fuzz seeds fit bench clean
+.PHONY: help setup demo lint fmt test test-py test-bounds cover fuzz mutants seeds fit bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ cover: setup ## line and branch coverage, measured with the compiler off
 
 fuzz: setup ## long: millions of random commands, fast engine against reference
 	$(BIN)/python -m tests.oracle.campaign
+
+mutants: setup ## plant bugs in the core, one by one; the spec tables must notice each
+	@$(BIN)/python -m tests.mutants
 
 seeds: setup ## the realism table over many seeds
 	@$(BIN)/python -m sim.seeds

@@ -1,0 +1,113 @@
+"""Planted bugs: each is one plausible slip in the compiled core, and the spec tables must notice every one.
+
+    make mutants
+
+Each bug is planted in a copy of the sources and the tables run there with the compiler off; the untouched copy must
+pass. A bug that survives, or a passage that is no longer there to be spoilt, ends in exit status 1.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+COPIED = ("engine", "gateway", "sim", "tests", "emex.py", "pyproject.toml")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One slip: the passage of a file and what stands there instead."""
+
+    name: str
+    file: str
+    right: str
+    wrong: str
+
+
+MUTANTS = (
+    Mutant("the upper price limit excludes the limit itself", "engine/core/admit.py",
+           "price_fen > day[Instrument.LIMIT_HIGH]", "price_fen >= day[Instrument.LIMIT_HIGH]"),
+    Mutant("the youngest order of a price trades first", "engine/core/book.py",
+           "return heads_of(state)[level_of(state, instrument, side, price_fen)] + 0",
+           "return tails_of(state)[level_of(state, instrument, side, price_fen)] + 0"),
+    Mutant("bought units can be sold at once", "engine/core/accounts.py",
+           "Rule.UNITS_T_PLUS] > 0", "Rule.UNITS_T_PLUS] > 1"),
+    Mutant("fees are rounded down", "engine/core/accounts.py",
+           "round_half_up(value_fen % BASIS * bp, BASIS, 1)", "value_fen % BASIS * bp // BASIS"),
+    Mutant("the median is taken of bid and ask only", "engine/core/prices.py",
+           "return min(max(low, last_price(state, instrument)), high)", "return (low + high) // 2"),
+    Mutant("limits and closes are rounded down", "engine/core/prices.py",
+           "(2 * numerator + step) // (2 * step)", "numerator // step"),
+    Mutant("the close leaves out the oldest of the trades it counts", "engine/core/prices.py",
+           "range(day[Instrument.TRADES] - counted,", "range(day[Instrument.TRADES] - counted + 1,"),
+    Mutant("exactly the smallest quantity moves the close", "engine/core/prices.py",
+           "day[Instrument.DAY_QTY] <= rules", "day[Instrument.DAY_QTY] < rules"),
+    Mutant("a larger replacement keeps its place", "engine/core/continuous.py",
+           "keeps_place = price == old_price and leaves <= old_leaves", "keeps_place = price == old_price"),
+    Mutant("one price level too many can be clicked", "engine/core/book.py",
+           "for _ in range(levels):", "for _ in range(levels + 1):"),
+    Mutant("a block of exactly the smallest size is refused", "engine/core/admit.py",
+           "ask[Ask.QTY] < rules[Rule.BLOCK_MIN_QTY_T]", "ask[Ask.QTY] <= rules[Rule.BLOCK_MIN_QTY_T]"),
+    Mutant("a proposal can be confirmed at the moment it ends", "engine/core/admit.py",
+           "ask[Ask.TIME_NS] >= order[Order.UNTIL_NS]", "ask[Ask.TIME_NS] > order[Order.UNTIL_NS]"),
+    Mutant("the seller's fee is paid by nobody", "engine/core/accounts.py",
+           "Account.CASH] += value - sell_fee", "Account.CASH] += value"),
+    Mutant("what was frozen for a cancelled order stays frozen", "engine/core/continuous.py",
+           "    unlink(state, slot)\n    free_slot(state, slot, False)",
+           "    hold(state, orders[slot, Order.ACCOUNT], 0, orders[slot, Order.SIDE], 1, 1)\n"
+           "    unlink(state, slot)\n    free_slot(state, slot, False)"),
+    Mutant("a listing at the other side's best price is accepted", "engine/core/admit.py",
+           "return best != 0 and crosses(side, price_fen, best)",
+           "return best != 0 and price_fen != best and crosses(side, price_fen, best)"),
+    Mutant("the maximum holding excludes the maximum itself", "engine/core/accounts.py",
+           "RejectReason.POSITION_LIMIT if qty > limit", "RejectReason.POSITION_LIMIT if qty >= limit"),
+)  # fmt: skip
+
+
+def survives(mutant: Mutant | None) -> bool:
+    """Whether the spec tables pass with the bug planted (None: with none). Raises when the bug has no place."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in COPIED:
+            source, target = ROOT / name, Path(folder) / name
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
+        if mutant:
+            path = Path(folder) / mutant.file
+            text = path.read_text(encoding="utf-8")
+            if text.count(mutant.right) != 1:
+                message = (
+                    f"{mutant.file}: {mutant.right!r} stands there {text.count(mutant.right)} times, expected once"
+                )
+                raise LookupError(message)
+            path.write_text(text.replace(mutant.right, mutant.wrong), encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "tests/spec"]
+        environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "EMEX_LANE": "python"}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode not in (0, 1):
+            raise RuntimeError(done.stdout + done.stderr)
+        return done.returncode == 0
+
+
+def main() -> int:
+    """Plant every bug in turn; exit status 1 unless each is caught and the untouched sources pass."""
+    if not survives(None):
+        print("the untouched sources fail")
+        return 1
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        outcomes = list(zip(MUTANTS, pool.map(survives, MUTANTS), strict=True))
+    for mutant, survived in outcomes:
+        print(f"{'SURVIVED' if survived else 'caught  '} {mutant.name}")
+    caught = sum(not survived for _, survived in outcomes)
+    print(f"{caught} of {len(MUTANTS)} planted bugs caught")
+    return 0 if caught == len(MUTANTS) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
