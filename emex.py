@@ -131,10 +131,11 @@ def _scenarios(*, as_json: JsonOption = False) -> None:
     _show(list_scenarios(), _print_titles, as_json=as_json)
 
 
-@app.command("rules", epilog="Example: emex rules cn-cea")
+@app.command("rules", epilog="Example: emex rules guangdong --at 2016-12-23")
 def _rules(
     market: Annotated[str | None, typer.Argument(metavar="[MARKET]", help="Omit it to list the markets.")] = None,
     *,
+    at: Annotated[str | None, typer.Option(metavar="DATE", help="Only what is in force on that day.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List markets, or show one and its sources."""
@@ -145,7 +146,7 @@ def _rules(
     else:
         from engine.rules.show import describe, print_rules
 
-        _show(describe(market), print_rules, as_json=as_json)
+        _show(describe(market, at), print_rules, as_json=as_json)
 
 
 @app.command("match", epilog="Example: emex match --rules generic --orders orders.csv --events events.csv")
@@ -237,7 +238,7 @@ def _announce_compiling(engine: EngineName) -> None:
     from engine.jit import JIT_ENABLED, cache_is_warm
 
     if engine is EngineName.FAST and JIT_ENABLED and not cache_is_warm():
-        print("compiling the engine, once: about 20 seconds", file=sys.stderr)
+        print("compiling the engine, once: about 15 seconds", file=sys.stderr)
 
 
 @contextmanager

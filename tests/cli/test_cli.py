@@ -51,6 +51,16 @@ def test_scenarios_and_rules_as_json() -> None:
     assert "screen.times_in_force" in book["unverified"]
 
 
+def test_rules_can_be_shown_as_of_a_day() -> None:
+    def levels(day: str) -> list[object]:
+        done = _emex("rules", "guangdong", "--at", day, "--json")
+        return [v["value"] for v in json.loads(done.stdout)["values"] if v["key"] == "screen.click_levels"]
+
+    assert [levels(day) for day in ("2013-12-19", "2015-06-10", "2015-06-11")] == [[1000], [1000], [1]]
+    wrong = _emex("rules", "guangdong", "--at", "tomorrow")
+    assert (wrong.returncode, wrong.stderr) == (2, "error: --at: got 'tomorrow', expected a day such as 2021-07-16\n")
+
+
 def test_match_gives_the_same_digest_on_both_engines(tmp_path: Path) -> None:
     orders, events = tmp_path / "orders.csv", tmp_path / "events.csv"
     orders.write_text(ORDERS)

@@ -219,6 +219,38 @@ def test_a_superscript_in_a_time_is_an_error_of_one_line(tmp_path: Path) -> None
     assert "column time_ns" in complaint(tmp_path, ["1²,new,a,A,buy,48.00,1"], HEADER)
 
 
+def test_a_market_is_added_by_a_file_alone(tmp_path: Path) -> None:
+    text = find_rulebook("hubei").path.read_text(encoding="utf-8")
+    changes = {
+        "band_up_bp = { value = 1000": "band_up_bp = { value = 500",
+        "lot_t = { value = 1,": "lot_t = { value = 10,",
+        '["09:30", "morning"]': '["08:00", "morning"]',
+        '"HBEA"': '"SO2"',
+    }
+    for old, new in changes.items():
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    market = tmp_path / "sulphur.toml"
+    market.write_text(text, encoding="utf-8")
+    eight = OPENING_NS - 90 * 60 * 10**9
+    lines = [
+        line("deposit", eight, account="a", amount="1000"),
+        line("issue", eight, account="b", quantity="100", instrument="SO2"),
+        line("new", eight, id="s1", account="b", side="sell", price="21.00", quantity="20"),
+        line("new", eight, id="b1", account="a", side="buy", price="21.00", quantity="15"),
+        line("new", eight, id="b2", account="a", side="buy", price="21.01", quantity="10"),
+        line("new", eight, id="b3", account="a", side="buy", price="21.00", quantity="20"),
+    ]
+    shown = short(events_of(tmp_path, lines, rules=str(market)), "event", "id", "reason")
+    assert shown[-5:] == [
+        "accepted s1",
+        "rejected b1 BAD_LOT",
+        "rejected b2 PRICE_ABOVE_LIMIT",
+        "accepted b3",
+        "trade b3",
+    ]
+
+
 def test_an_account_is_opened_for_its_kind_of_participant(tmp_path: Path) -> None:
     lines = ["1,open,i,institution,,,", "2,new,i,,buy,48.00,1", "3,open,f,covered,,,"]
     header = "time_ns,action,account,participant,side,price,quantity"
