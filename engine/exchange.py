@@ -10,17 +10,23 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from engine.codes import MAX_CLOSE_TRADES, NONE, RULE_COLUMNS, Rule, Side, TradingMode
+from engine.codes import MAX_CLOSE_TRADES, NONE, RULE_COLUMNS, Role, Rule, Side, TradingMode
 from engine.core import state as layout
-from engine.core.accounts import BASIS, EXCHANGE_ACCOUNT, GOVERNMENT_ACCOUNT
-from engine.core.apply import apply_ledger, apply_screen
+from engine.core.accounts import EXCHANGE_ACCOUNT, GOVERNMENT_ACCOUNT
+from engine.core.apply_ledger import apply_ledger
+from engine.core.apply_other import apply_other
+from engine.core.apply_screen import apply_screen
 from engine.core.day import open_venue
+from engine.core.prices import BASIS
 from engine.core.state import Account, Instrument, Market, Order, Part, Stop, Units
 from engine.jit import compile_side_by_side
 from engine.records import COMMAND, EVENT
 from engine.rules.compiler import CompiledRules
 
-_LOOPS = apply_screen, apply_ledger
+_LOOPS = apply_screen, apply_ledger, apply_other
+"""By `batch.Loop`; the last one is compiled when it is first needed."""
+_COMPILED_AHEAD = 2
+"""So many loops are compiled when an exchange opens."""
 _LEVELS_STEP = 4096
 """Levels of a ladder come in multiples of this: one summary word of the bitmap."""
 
@@ -64,7 +70,7 @@ class Exchange:
         self._accounts[:, Account.GROUP] = -1
         self._state = np.zeros(layout.PARTS, np.int64)
         self._describe()
-        self._loop = 0
+        self._loop, self._has_other = 0, False
         compile_loops()
         open_venue(self._state)
 
@@ -86,7 +92,10 @@ class Exchange:
             if stop == Stop.DONE:
                 break
             if stop == Stop.ROOM:
-                self._loop = 1 - self._loop
+                self._loop = int(market[Market.WANTED])
+                if self._loop >= _COMPILED_AHEAD and not self._has_other:
+                    compile_loops(self._loop)
+                    self._has_other = True
             else:
                 self._make_room(stop, int(market[Market.WANTED]), written)
         if len(parts) == 1:
@@ -99,34 +108,23 @@ class Exchange:
         yield tuple(int(market[c]) for c in (Market.COMMAND_SEQ, Market.EVENT_SEQ, Market.PHASE, Market.DATE,
                                              Market.CASH_IN_FEN))  # fmt: skip
         days = (Instrument.PREV_CLOSE, Instrument.LIMIT_LOW, Instrument.LIMIT_HIGH, Instrument.BLOCK_LOW,
-                Instrument.BLOCK_HIGH, Instrument.DAY_QTY, Instrument.DAY_VALUE, Instrument.UNITS_ISSUED)  # fmt: skip
+                Instrument.BLOCK_HIGH, Instrument.DAY_QTY, Instrument.DAY_VALUE, Instrument.COUNTED_QTY,
+                Instrument.UNITS_ISSUED)  # fmt: skip
         for row in self._instruments:
-            yield (*(int(row[column]) for column in days), self._last(row))
+            halts = int(row[Instrument.HALTED_UNTIL]), int(row[Instrument.HALT_REFERENCE])
+            yield (*(int(row[column]) for column in days), self._last(row), *halts)
         count = len(self.symbols)
+        cash = (Account.GROUP, Account.CASH, Account.CASH_HELD, Account.PARTICIPANT, Account.BLOCKED)
         for account in np.flatnonzero(self._accounts[:, Account.OPEN]):
-            cash = self._accounts[account]
             units = self._units[account * count : (account + 1) * count].ravel().tolist()
-            yield (
-                int(account),
-                int(cash[Account.GROUP]),
-                int(cash[Account.CASH]),
-                int(cash[Account.CASH_HELD]),
-                int(cash[Account.PARTICIPANT]),
-                *units,
-            )
-        shown = (
-            Order.ID,
-            Order.ACCOUNT,
-            Order.PRICE,
-            Order.LEAVES,
-            Order.FILLED,
-            Order.CONTRA,
-            Order.UNTIL_NS,
-            Order.CLIENT_REF,
-        )
-        for instrument, side, mode, slots in self._queues():
-            for slot in slots:
-                yield (instrument, side, mode, *(int(self._orders[slot, column]) for column in shown))
+            yield (int(account), *(int(self._accounts[account, column]) for column in cash), *units)
+        shown = (Order.INSTRUMENT, Order.SIDE, Order.ROLE, Order.MODE, Order.ID, Order.ACCOUNT, Order.PRICE,
+                 Order.LEAVES, Order.FILLED, Order.CONTRA, Order.UNTIL_NS, Order.CLIENT_REF)  # fmt: skip
+        for slot in self._living():
+            order = self._orders[slot]
+            # The stage of a bid is scratch paper of the running settlement.
+            stage = int(order[Order.STAGE]) if order[Order.ROLE] == Role.AUCTION else 0
+            yield (*(int(order[column]) for column in shown), stage, int(order[Order.BOUND]))
 
     @staticmethod
     def _last(day: np.ndarray) -> int:
@@ -149,28 +147,45 @@ class Exchange:
         assert cash.sum() == market[Market.CASH_IN_FEN], "cash was lost or created"
         issued = self._instruments[:, Instrument.UNITS_ISSUED]
         assert (units[..., : Units.BIDDING].sum(axis=(0, 2)) == issued).all(), "units were lost or created"
-        held_cash = np.zeros(len(accounts), np.int64)
-        held_units, bidding = np.zeros(units.shape[:2], np.int64), np.zeros(units.shape[:2], np.int64)
-        living = 0
-        for instrument, side, mode, slots in self._queues():
-            living += len(slots)
-            for slot in slots:
-                order = self._orders[slot]
-                assert order[Order.LEAVES] > 0, "an order without quantity is alive"
-                assert self._ids[order[Order.ID] - market[Market.ID_BASE]] == slot, "id index"
-                if mode != TradingMode.BLOCK:
-                    funded = self._rules[instrument, Rule.FUNDED]
-                    if side == Side.BUY:
-                        bidding[order[Order.ACCOUNT], instrument] += funded * order[Order.LEAVES]
-                        fee = -(-order[Order.PRICE] * self._rules[instrument, Rule.SCREEN_FEE_BUY_BP] // BASIS)
-                        held_cash[order[Order.ACCOUNT]] += funded * (order[Order.PRICE] + fee) * order[Order.LEAVES]
-                    else:
-                        held_units[order[Order.ACCOUNT], instrument] += funded * order[Order.LEAVES]
-        assert living == market[Market.LIVE], "count of living orders"
-        assert (held_cash == accounts[:, Account.CASH_HELD]).all(), "cash held differs from resting orders"
-        assert (held_units == units[:, :, Units.HELD]).all(), "units held differ from resting orders"
-        assert (bidding == units[:, :, Units.BIDDING]).all(), "bidding differs from resting buy orders"
+        living = list(self._living())
+        for slot in living:
+            order = self._orders[slot]
+            assert order[Order.LEAVES] > 0, "an order without quantity is alive"
+            assert self._ids[order[Order.ID] - market[Market.ID_BASE]] == slot, "id index"
+        assert len(living) == market[Market.LIVE], "count of living orders"
+        held_cash, held_units, bidding = self._needed(living)
+        assert (held_cash == accounts[:, Account.CASH_HELD]).all(), "cash held differs from what lives"
+        assert (held_units == units[:, :, Units.HELD]).all(), "units held differ from what lives"
+        assert (bidding == units[:, :, Units.BIDDING]).all(), "bidding differs from what lives"
         self._check_queues()
+
+    def _needed(self, living: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What living entries need: cash (accounts,), units and bidding (accounts, instruments)."""
+        shape = len(self._accounts), len(self.symbols)
+        cash, units, bidding = np.zeros(shape[0], np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        fees = {TradingMode.BLOCK: Rule.BLOCK_FEE_BUY_BP, TradingMode.OFFER: Rule.OFFER_FEE_BUY_BP,
+                TradingMode.AUCTION: Rule.AUCTION_FEE_BUY_BP}  # fmt: skip
+        for slot in living:
+            order = self._orders[slot]
+            instrument, role = int(order[Order.INSTRUMENT]), Role(order[Order.ROLE])
+            account, side, leaves = int(order[Order.ACCOUNT]), int(order[Order.SIDE]), int(order[Order.LEAVES])
+            if role == Role.PROPOSAL or not self._rules[instrument, Rule.FUNDED]:
+                continue
+            if role == Role.APPLICATION:
+                cash[account] += order[Order.BOUND]
+                continue
+            column = fees.get(TradingMode(order[Order.MODE]), Rule.SCREEN_FEE_BUY_BP)
+            fee = -(-order[Order.PRICE] * self._rules[instrument, column] // BASIS)
+            parties = [(account, side)]
+            if role == Role.DEAL:
+                parties.append((int(order[Order.CONTRA]), int(Side.BUY + Side.SELL - side)))
+            for party, its_side in parties:
+                if its_side == Side.BUY:
+                    bidding[party, instrument] += leaves
+                    cash[party] += (order[Order.PRICE] + fee) * leaves
+                else:
+                    units[party, instrument] += leaves
+        return cash, units, bidding
 
     def _check_queues(self) -> None:
         """Assert that bitmaps, best prices and side counts follow from the queues."""
@@ -191,27 +206,21 @@ class Exchange:
             assert row[Instrument.BEST + Side.BUY] == (bids[-1] + low if len(bids) else 0), "best bid"
             assert row[Instrument.BEST + Side.SELL] == (asks[0] + low if len(asks) else 0), "best ask"
 
-    def _queues(self) -> Iterator[tuple[int, int, int, list[int]]]:
-        """Living orders as (instrument, side, mode, slots in priority); proposals last, by id."""
+    def _living(self) -> Iterator[int]:
+        """Slots of all living entries: of each instrument the book in priority, then everything else by id."""
         ids = self._ids[self._ids > 0]
-        block = [int(s) for s in ids if self._orders[s, Order.MODE] == TradingMode.BLOCK]
+        off_book = [int(s) for s in ids if self._orders[s, Order.ROLE] != Role.ORDER]
         for instrument, row in enumerate(self._instruments):
             start, size = int(row[Instrument.LADDER_OFFSET]), int(row[Instrument.LADDER_SIZE])
             for side in (Side.BUY, Side.SELL):
                 base = start + (int(self._state[Part.LEVEL_COUNT]) if side == Side.SELL else 0)
                 levels = np.flatnonzero(self._heads[base : base + size]) + base
-                slots = []
                 for level in levels[::-1] if side == Side.BUY else levels:
                     slot = int(self._heads[level])
                     while slot:
-                        slots.append(slot)
+                        yield slot
                         slot = int(self._orders[slot, Order.NEXT])
-                yield instrument, int(side), int(self._rules[instrument, Rule.MODE]), slots
-            for side in (Side.BUY, Side.SELL):
-                yield instrument, int(side), int(TradingMode.BLOCK), [
-                    s for s in block
-                    if self._orders[s, Order.INSTRUMENT] == instrument and self._orders[s, Order.SIDE] == side
-                ]  # fmt: skip
+            yield from (s for s in off_book if self._orders[s, Order.INSTRUMENT] == instrument)
 
     def _make_room(self, stop: Stop, wanted: int, written: int) -> None:
         """Grow what the core has run out of. `written` events have been taken out of the buffer."""
@@ -289,9 +298,9 @@ class Exchange:
 
 
 def compile_loops(only: int | None = None) -> None:
-    """Have both loops of the core compiled, or `only` one of them; from the cache at once, else 10 to 20 seconds."""
+    """Have the loops of screen and ledger compiled, or `only` one; from the cache at once, else in 10 to 20 seconds."""
     examples = np.zeros(layout.PARTS, np.int64), np.zeros(0, COMMAND), 0, np.zeros(0, EVENT)
-    loops = _LOOPS if only is None else _LOOPS[only : only + 1]
+    loops = _LOOPS[:_COMPILED_AHEAD] if only is None else _LOOPS[only : only + 1]
     compile_side_by_side(loops, examples, "from engine.exchange import compile_loops; compile_loops(1)")
 
 

@@ -6,13 +6,19 @@ Absent integers are `codes.NONE`. Units are in the names: fen, t (quantities are
 
 Which fields a command reads, besides `kind`, `time_ns` and `client_ref` (echoed, opaque):
 
-    NEW           account instrument side ord_type tif qty [price_fen]
+    NEW           account instrument side ord_type tif qty [price_fen] [until_ns] [min_qty] [flags = OrderCondition]
     CANCEL        account target_id
     REPLACE       account target_id [price_fen] [qty = new total quantity]
     CLICK         account instrument side qty [price_fen = limit] [target_id = the listing]
     PROPOSE       account instrument side qty price_fen contra [until_ns]
     CONFIRM       account target_id             (account is the counterparty named in the proposal)
     DECLINE       account target_id             (or the proposer, who then withdraws it)
+    MASS_CANCEL   account [instrument] [side]   (screen orders, offers and proposals)
+    ANNOUNCE      account instrument side qty price_fen = reserve [limit_price_fen = bound of the bids]
+    APPLY         account target_id qty         (to an auction)
+    BID           account target_id qty price_fen [min_qty = take so much or nothing]
+    OFFER         account instrument side qty price_fen
+    TAKE          account target_id qty         (of an offer)
     OPEN_ACCOUNT  account [group] flags = Participant
     DEPOSIT       account amount_fen
     WITHDRAW      account amount_fen
@@ -23,6 +29,8 @@ Which fields a command reads, besides `kind`, `time_ns` and `client_ref` (echoed
     PHASE         phase
     DAY_ROLL      date = yyyymmdd of the day that begins
     SET_RULE      instrument rule amount_fen    (amount_fen carries the new value, in the rule's own unit)
+    KILL_SWITCH   account flags = 1 (only cancels from now on; everything open is cancelled) or 0
+    END_STAGE     target_id                     (an auction: on to its next stage, or settled)
 """
 
 from typing import Final
@@ -57,8 +65,7 @@ COMMAND: Final = np.dtype(
         ("flags", "<u2"),
     ]
 )
-"""96 bytes. `flags` of OPEN_ACCOUNT is the `Participant`; other `flags`, `min_qty` and `limit_price_fen` are reserved
-for auctions and order conditions."""
+"""96 bytes. `flags` of OPEN_ACCOUNT is the `Participant`."""
 
 EVENT: Final = np.dtype(
     [

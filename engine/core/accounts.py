@@ -7,8 +7,8 @@ Prices in fen, quantities in t; a balance is never negative because `admit` has 
 
 import numpy as np
 
-from engine.codes import NONE, RejectReason, Rule, Side, TradingMode
-from engine.core.prices import round_half_up
+from engine.codes import NONE, Participant, RejectReason, Rule, Side, TradingMode
+from engine.core.prices import BASIS, round_half_up
 from engine.core.state import (
     Account,
     Instrument,
@@ -25,7 +25,6 @@ from engine.jit import kernel
 
 EXCHANGE_ACCOUNT = 0
 GOVERNMENT_ACCOUNT = 1
-BASIS = 10_000
 
 
 @kernel
@@ -58,36 +57,87 @@ def lacks_units(state: np.ndarray, account: int, instrument: int, qty: int) -> i
 
 
 @kernel
+def owned(state: np.ndarray, account: int, instrument: int) -> int:
+    """All units of the account, whatever binds them, t."""
+    row = units_of(state)[units_row(state, account, instrument)]
+    return row[Units.AVAILABLE] + row[Units.HELD] + row[Units.LOCKED] + row[Units.RESTRICTED]
+
+
+@kernel
+def holding_limit(state: np.ndarray, account: int, instrument: int, first: int) -> int:
+    """A limit on holdings from the columns `first` on, t (NONE: no limit); perhaps beyond what was allocated."""
+    rules = rules_of(state)[instrument]
+    participant = accounts_of(state)[account, Account.PARTICIPANT]
+    limit = rules[first + participant]
+    if limit != NONE and participant == Participant.COVERED and rules[Rule.HOLDING_BEYOND_ALLOCATION] == 1:
+        limit += units_of(state)[units_row(state, account, instrument), Units.ALLOCATED]
+    return limit
+
+
+@kernel
+def _lacks_sale(state: np.ndarray, account: int, instrument: int, qty: int) -> int:
+    """Rungs 5020 to 5050 of a seller."""
+    reason = lacks_units(state, account, instrument, qty)
+    most = rules_of(state)[instrument, Rule.MAX_SALE_BP]
+    covered = accounts_of(state)[account, Account.PARTICIPANT] == Participant.COVERED
+    if reason != RejectReason.NONE or most == NONE or qty <= 0 or not covered:
+        return reason
+    row = units_of(state)[units_row(state, account, instrument)]
+    if (row[Units.SOLD] + row[Units.HELD] + qty) * BASIS > row[Units.ALLOCATED] * most:
+        return RejectReason.SALE_LIMIT
+    return RejectReason.NONE
+
+
+@kernel
 def lacks_funds(state: np.ndarray, account: int, instrument: int, side: int, cash_fen: int, qty: int) -> int:
-    """Rungs 5010 to 5040: cash and room to hold for a buyer, units for a seller; NONE (0) in an unfunded market."""
+    """Rungs 5010 to 5050: cash and room to hold for a buyer, units for a seller; NONE (0) in an unfunded market."""
     if rules_of(state)[instrument, Rule.FUNDED] == 0:
         return RejectReason.NONE
     if side == Side.SELL:
-        return lacks_units(state, account, instrument, qty)
+        return _lacks_sale(state, account, instrument, qty)
     if lacks_cash(state, account, cash_fen):
         return RejectReason.INSUFFICIENT_CASH
-    limit = rules_of(state)[instrument, Rule.MAX_HOLDING_T + accounts_of(state)[account, Account.PARTICIPANT]]
+    limit = holding_limit(state, account, instrument, Rule.MAX_HOLDING_T)
     if limit == NONE or qty <= 0:
         return RejectReason.NONE
-    holding = units_of(state)[units_row(state, account, instrument)]
-    for column in range(Units.BIDDING + 1):
-        qty += holding[column]
+    qty += owned(state, account, instrument)
+    qty += units_of(state)[units_row(state, account, instrument), Units.BIDDING]
     return RejectReason.POSITION_LIMIT if qty > limit else RejectReason.NONE
+
+
+@kernel
+def _fee_column(mode: int, side: int) -> int:
+    """Column of what one side pays in a mode."""
+    column = Rule.SCREEN_FEE_BUY_BP
+    if mode == TradingMode.BLOCK:
+        column = Rule.BLOCK_FEE_BUY_BP
+    elif mode == TradingMode.OFFER:
+        column = Rule.OFFER_FEE_BUY_BP
+    elif mode == TradingMode.AUCTION:
+        column = Rule.AUCTION_FEE_BUY_BP
+    return column + side - Side.BUY
 
 
 @kernel
 def fee(state: np.ndarray, instrument: int, mode: int, side: int, value_fen: int) -> int:
     """What one side of a trade pays to the exchange: a share of the value, rounded half up to the fen."""
-    column = Rule.BLOCK_FEE_BUY_BP if mode == TradingMode.BLOCK else Rule.SCREEN_FEE_BUY_BP
-    bp = rules_of(state)[instrument, column + side - Side.BUY]
+    bp = rules_of(state)[instrument, _fee_column(mode, side)]
     return value_fen // BASIS * bp + round_half_up(value_fen % BASIS * bp, BASIS, 1)
 
 
 @kernel
 def gross(state: np.ndarray, instrument: int, mode: int, price_fen: int) -> int:
     """What a buyer must have for a tonne: the price and its fee, rounded up, so that no split costs more."""
-    column = Rule.BLOCK_FEE_BUY_BP if mode == TradingMode.BLOCK else Rule.SCREEN_FEE_BUY_BP
-    return price_fen + (price_fen * rules_of(state)[instrument, column] + BASIS - 1) // BASIS
+    return price_fen + (price_fen * rules_of(state)[instrument, _fee_column(mode, Side.BUY)] + BASIS - 1) // BASIS
+
+
+@kernel
+def hold_cash(state: np.ndarray, account: int, instrument: int, cash_fen: int) -> None:
+    """Freeze cash; a negative amount releases."""
+    if rules_of(state)[instrument, Rule.FUNDED] == 1:
+        cash = accounts_of(state)[account]
+        cash[Account.CASH] -= cash_fen
+        cash[Account.CASH_HELD] += cash_fen
 
 
 @kernel
@@ -95,13 +145,11 @@ def hold(state: np.ndarray, account: int, instrument: int, side: int, cash_fen: 
     """Freeze `cash_fen` for a buyer or `qty` units for a seller. Negative amounts release."""
     if rules_of(state)[instrument, Rule.FUNDED] == 0:
         return
+    units = units_of(state)[units_row(state, account, instrument)]
     if side == Side.BUY:
-        cash = accounts_of(state)[account]
-        cash[Account.CASH] -= cash_fen
-        cash[Account.CASH_HELD] += cash_fen
-        units_of(state)[units_row(state, account, instrument), Units.BIDDING] += qty
+        hold_cash(state, account, instrument, cash_fen)
+        units[Units.BIDDING] += qty
     else:
-        units = units_of(state)[units_row(state, account, instrument)]
         units[Units.AVAILABLE] -= qty
         units[Units.HELD] += qty
 
@@ -132,6 +180,7 @@ def deliver(
     cash[buyer, Account.CASH_HELD] -= held
     cash[buyer, Account.CASH] += held - value - buy_fee
     units[units_row(state, seller, instrument), Units.HELD] -= qty
+    units[units_row(state, seller, instrument), Units.SOLD] += qty
     cash[seller, Account.CASH] += value - sell_fee
     cash[EXCHANGE_ACCOUNT, Account.CASH] += buy_fee + sell_fee
     units[units_row(state, buyer, instrument), Units.BIDDING] -= qty
@@ -151,7 +200,9 @@ def deposit(state: np.ndarray, account: int, amount_fen: int) -> None:
 @kernel
 def issue(state: np.ndarray, account: int, instrument: int, qty: int) -> None:
     """New units; the only place where units begin to exist."""
-    units_of(state)[units_row(state, account, instrument), Units.AVAILABLE] += qty
+    units = units_of(state)[units_row(state, account, instrument)]
+    units[Units.AVAILABLE] += qty
+    units[Units.ALLOCATED] += qty
     instruments_of(state)[instrument, Instrument.UNITS_ISSUED] += qty
 
 

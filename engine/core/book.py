@@ -121,6 +121,20 @@ def next_price(state: np.ndarray, instrument: int, side: int, price_fen: int) ->
 
 
 @kernel
+def at_or_above(state: np.ndarray, instrument: int, side: int, price_fen: int) -> int:
+    """The lowest occupied price of `side` that is not below `price_fen` (inside the ladder); 0 when there is none."""
+    row = instruments_of(state)[instrument]
+    start = row[Instrument.LADDER_OFFSET]
+    end = start + row[Instrument.LADDER_SIZE]
+    base = state[Part.LEVEL_COUNT] if side == Side.SELL else 0
+    index = start + price_fen - row[Instrument.LADDER_LOW]
+    if index >= end:
+        return 0
+    found = _first_at_or_above(state, index + base, end + base) - base
+    return 0 if found == end else found - start + row[Instrument.LADDER_LOW]
+
+
+@kernel
 def is_better(side: int, price_fen: int, than_fen: int) -> bool:
     """Whether a resting `side` order at `price_fen` stands before one at `than_fen`."""
     if side == Side.BUY:
@@ -165,12 +179,21 @@ def remember(state: np.ndarray, order_id: int, filled: bool) -> None:
 
 @kernel
 def forget_ids(state: np.ndarray) -> None:
-    """With nothing alive, start the id index anew: older orders are unknown from here on."""
+    """Start the id index anew at the oldest living entry: what has ended is unknown from here on."""
     market = market_of(state)
     ids = ids_of(state)
-    for index in range(market[Market.COMMAND_SEQ] - market[Market.ID_BASE] + 1):
-        ids[index] = NIL
-    market[Market.ID_BASE] = market[Market.COMMAND_SEQ]
+    count = market[Market.COMMAND_SEQ] - market[Market.ID_BASE] + 1
+    shift = count - 1
+    if market[Market.LIVE] > 0:
+        shift = 0
+        while ids[shift] <= NIL:
+            shift += 1
+    for index in range(count):
+        slot = NIL
+        if index + shift < count:
+            slot = max(ids[index + shift], NIL)
+        ids[index] = slot
+    market[Market.ID_BASE] += shift
 
 
 @kernel

@@ -1,7 +1,8 @@
 """Continuous trading 连续竞价: NEW, REPLACE, CANCEL on the screen; crossing by price, then time.
 
 A listed market uses the same entry, replacement and cancellation; it only never crosses by itself (`listed.py` takes).
-The caller has admitted the command and made room for its worst-case events.
+Nor does a call auction while orders gather (`call.py` trades). The caller has admitted the command and made room for
+its worst-case events.
 """
 
 import numpy as np
@@ -10,26 +11,33 @@ from engine.codes import (
     NONE,
     EventKind,
     OrdType,
+    Phase,
+    Role,
     Rule,
     SelfTrade,
-    Side,
     TimeInForce,
     TradingMode,
 )
-from engine.core.accounts import deliver, gross, hold
-from engine.core.admit import crosses, replaced_leaves, replaced_price
-from engine.core.book import best_price, first_at, free_slot, remember, rest, slot_of, take_slot, unlink
-from engine.core.emit import emit, emit_order, emit_trade, opposite
-from engine.core.prices import note_trade, trade_price
+from engine.core.accounts import gross, hold
+from engine.core.admit_screen import crosses, replaced_leaves, replaced_price
+from engine.core.book import best_price, first_at, free_slot, remember, rest, slot_of, unlink
+from engine.core.emit import emit, emit_order, opposite
+from engine.core.living import place, remove, trade
+from engine.core.prices import BASIS, last_price, trade_price
 from engine.core.state import (
+    FOREVER,
     Ask,
+    Instrument,
     Market,
     Order,
+    instruments_of,
     market_of,
     orders_of,
     rules_of,
 )
 from engine.jit import kernel
+
+SECOND_NS = 10**9
 
 
 @kernel
@@ -51,37 +59,13 @@ def fill(
     the taker has left after this fill.
     """
     orders = orders_of(state)
-    resting = orders[maker, Order.PRICE]
     instrument, mode = orders[maker, Order.INSTRUMENT], orders[maker, Order.MODE]
-    price = trade_price(state, instrument, held_price_fen, resting)
-    orders[maker, Order.LEAVES] -= qty
-    orders[maker, Order.FILLED] += qty
-    emit_trade(state, events, ask, order_id, account, side, price, qty, leaves_qty, maker)
-    note_trade(state, instrument, price, qty)
-    if side == Side.BUY:
-        held = price if held_price_fen == NONE else held_price_fen
-        deliver(state, instrument, mode, account, orders[maker, Order.ACCOUNT], held, price, qty)
-    else:
-        deliver(state, instrument, mode, orders[maker, Order.ACCOUNT], account, resting, price, qty)
+    price = trade_price(state, instrument, held_price_fen, orders[maker, Order.PRICE])
+    held = price if held_price_fen == NONE else held_price_fen
+    trade(state, events, ask, order_id, account, side, mode, held, price, qty, leaves_qty, maker)
     if orders[maker, Order.LEAVES] == 0:
         unlink(state, maker)
         free_slot(state, maker, True)
-
-
-@kernel
-def remove(state: np.ndarray, events: np.ndarray, ask: np.ndarray, slot: int, kind: int) -> None:
-    """A screen order leaves the book without trading: CANCELED or EXPIRED, its hold is released."""
-    orders = orders_of(state)
-    row = emit_order(state, events, ask, kind, slot)
-    if kind == EventKind.EXPIRED:
-        events[row]["client_ref"] = orders[slot, Order.CLIENT_REF]
-    qty = orders[slot, Order.LEAVES]
-    hold(
-        state, orders[slot, Order.ACCOUNT], orders[slot, Order.INSTRUMENT], orders[slot, Order.SIDE],
-        -gross(state, orders[slot, Order.INSTRUMENT], orders[slot, Order.MODE], orders[slot, Order.PRICE]) * qty, -qty,
-    )  # fmt: skip
-    unlink(state, slot)
-    free_slot(state, slot, False)
 
 
 @kernel
@@ -96,14 +80,24 @@ def cross(
     limit_fen: int,
     qty: int,
 ) -> int:
-    """Take resting orders, best price first, then oldest first. Returns the tonnes left over."""
-    orders = orders_of(state)
+    """Take resting orders, best price first, then oldest first, where the screen crosses. Returns what is left, t.
+
+    MARKET's MET_ITSELF says whether it stopped because it met its own order (`SelfTrade.CANCEL_TAKER`).
+    """
+    market, orders = market_of(state), orders_of(state)
+    market[Market.MET_ITSELF] = 0
+    if rules_of(state)[instrument, Rule.MODE] != TradingMode.CONTINUOUS or market[Market.PHASE] == Phase.CALL:
+        return qty
     resting = opposite(side)
-    cancel_maker = rules_of(state)[instrument, Rule.SELF_TRADE] == SelfTrade.CANCEL_MAKER
+    rule = rules_of(state)[instrument, Rule.SELF_TRADE]
     price = best_price(state, instrument, resting)
     while qty > 0 and price != 0 and crosses(side, limit_fen, price):
         maker = first_at(state, instrument, resting, price)
-        if cancel_maker and orders[maker, Order.ACCOUNT] == account:
+        own = orders[maker, Order.ACCOUNT] == account
+        if own and rule == SelfTrade.CANCEL_TAKER:
+            market[Market.MET_ITSELF] = 1
+            return qty
+        if own and rule == SelfTrade.CANCEL_MAKER:
             remove(state, events, ask, maker, EventKind.CANCELED)
         else:
             traded = min(qty, orders[maker, Order.LEAVES])
@@ -118,59 +112,43 @@ def enter(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
     """NEW: accept, cross where the market crosses, rest or cancel what is left."""
     order_id = market_of(state)[Market.COMMAND_SEQ]
     account, instrument = ask[Ask.ACCOUNT], ask[Ask.INSTRUMENT]
-    side, qty, limit = ask[Ask.SIDE], ask[Ask.QTY], ask[Ask.PRICE_FEN]
+    side, qty, limit, tif = ask[Ask.SIDE], ask[Ask.QTY], ask[Ask.PRICE_FEN], ask[Ask.TIF]
     mode = rules_of(state)[instrument, Rule.MODE]
     is_market = ask[Ask.ORD_TYPE] == OrdType.MARKET
     if is_market:
         limit = NONE
+    elif ask[Ask.ORD_TYPE] == OrdType.MARKET_TO_LIMIT:
+        limit = best_price(state, instrument, opposite(side))
     cash = market_of(state)[Market.REACH_COST] if is_market else gross(state, instrument, mode, limit) * qty
     hold(state, account, instrument, side, cash, qty)
     emit(state, events, ask, EventKind.ACCEPTED, order_id, account, instrument, side, mode, limit, qty, qty)
-    leaves = qty
-    if mode == TradingMode.CONTINUOUS:
-        leaves = cross(state, events, ask, order_id, account, instrument, side, limit, qty)
+    leaves = cross(state, events, ask, order_id, account, instrument, side, limit, qty)
     if leaves == 0:
         remember(state, order_id, True)
         return
-    if is_market or ask[Ask.TIF] != TimeInForce.DAY:
+    stays = tif != TimeInForce.IOC and tif != TimeInForce.FOK and market_of(state)[Market.MET_ITSELF] == 0
+    if is_market or not stays:
         cash = 0 if is_market else gross(state, instrument, mode, limit) * leaves
         hold(state, account, instrument, side, -cash, -leaves)
         emit(
-            state,
-            events,
-            ask,
-            EventKind.CANCELED,
-            order_id,
-            account,
-            instrument,
-            side,
-            mode,
-            limit,
-            qty,
-            leaves,
-        )
+            state, events, ask, EventKind.CANCELED, order_id, account, instrument, side, mode, limit, qty, leaves,
+        )  # fmt: skip
         remember(state, order_id, False)
         return
-    orders = orders_of(state)
-    slot = take_slot(state, order_id)
-    orders[slot, Order.LEAVES] = leaves
-    orders[slot, Order.FILLED] = qty - leaves
-    orders[slot, Order.ACCOUNT] = account
-    orders[slot, Order.PRICE] = limit
-    orders[slot, Order.SIDE] = side
-    orders[slot, Order.INSTRUMENT] = instrument
-    orders[slot, Order.MODE] = mode
-    orders[slot, Order.CONTRA] = NONE
-    orders[slot, Order.UNTIL_NS] = NONE
-    orders[slot, Order.CLIENT_REF] = ask[Ask.CLIENT_REF]
+    slot = place(state, ask, Role.ORDER, instrument, side, mode, limit, leaves)
+    order = orders_of(state)[slot]
+    order[Order.FILLED] = qty - leaves
+    if tif == TimeInForce.GTC:
+        order[Order.UNTIL_NS] = FOREVER
+    elif tif == TimeInForce.GTD:
+        order[Order.UNTIL_NS] = ask[Ask.UNTIL_NS]
     rest(state, slot)
 
 
 @kernel
 def cancel(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
-    """CANCEL an admitted order."""
-    slot = slot_of(state, ask[Ask.TARGET_ID])
-    remove(state, events, ask, slot, EventKind.CANCELED)
+    """CANCEL an admitted order or offer."""
+    remove(state, events, ask, slot_of(state, ask[Ask.TARGET_ID]), EventKind.CANCELED)
 
 
 @kernel
@@ -180,12 +158,12 @@ def replace(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
     slot = slot_of(state, ask[Ask.TARGET_ID])
     price, leaves = replaced_price(state, ask, slot), replaced_leaves(state, ask, slot)
     old_price, old_leaves = orders[slot, Order.PRICE], orders[slot, Order.LEAVES]
-    account, instrument, side = (
+    account, instrument, side, mode = (
         orders[slot, Order.ACCOUNT],
         orders[slot, Order.INSTRUMENT],
         orders[slot, Order.SIDE],
+        orders[slot, Order.MODE],
     )
-    mode = orders[slot, Order.MODE]
     cash = gross(state, instrument, mode, price) * leaves - gross(state, instrument, mode, old_price) * old_leaves
     hold(state, account, instrument, side, cash, leaves - old_leaves)
     keeps_place = price == old_price and leaves <= old_leaves
@@ -196,12 +174,29 @@ def replace(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
     emit_order(state, events, ask, EventKind.REPLACED, slot)
     if keeps_place:
         return
-    if mode == TradingMode.CONTINUOUS:
-        order_id = orders[slot, Order.ID]
-        left = cross(state, events, ask, order_id, account, instrument, side, price, leaves)
-        orders[slot, Order.LEAVES] = left
-        orders[slot, Order.FILLED] += leaves - left
-        if left == 0:
-            free_slot(state, slot, True)
-            return
+    left = cross(state, events, ask, orders[slot, Order.ID], account, instrument, side, price, leaves)
+    orders[slot, Order.LEAVES] = left
+    orders[slot, Order.FILLED] += leaves - left
+    if left == 0:
+        free_slot(state, slot, True)
+        return
     rest(state, slot)
+    if market_of(state)[Market.MET_ITSELF] == 1:
+        remove(state, events, ask, slot, EventKind.CANCELED)
+
+
+@kernel
+def halt_if_moved(state: np.ndarray, events: np.ndarray, ask: np.ndarray, instrument: int, trades_before: int) -> None:
+    """After a screen command: a price that has moved far enough halts the instrument for a while."""
+    day, rules = instruments_of(state)[instrument], rules_of(state)[instrument]
+    if rules[Rule.HALT_MOVE_BP] == NONE or day[Instrument.TRADES] == trades_before:
+        return
+    last, reference = last_price(state, instrument), day[Instrument.HALT_REFERENCE]
+    if abs(last - reference) * BASIS < rules[Rule.HALT_MOVE_BP] * reference:
+        return
+    day[Instrument.HALTED_UNTIL] = ask[Ask.TIME_NS] + rules[Rule.HALT_SECONDS] * SECOND_NS
+    day[Instrument.HALT_REFERENCE] = last
+    emit(
+        state, events, ask, EventKind.INSTRUMENT_HALTED, NONE, NONE, instrument, 0, 0, last,
+        rules[Rule.HALT_SECONDS], NONE,
+    )  # fmt: skip

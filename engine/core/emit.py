@@ -1,17 +1,28 @@
 """Event rows: how one is written, and which follows which.
 
-    NEW           REJECTED | ACCEPTED TRADE* [CANCELED]       CANCELED: remainder of market, IOC
-    CLICK         REJECTED | ACCEPTED TRADE* [CANCELED]       CANCELED: remainder of a click
-    REPLACE       REJECTED | REPLACED TRADE*
+    NEW           REJECTED | ACCEPTED TRADE* [CANCELED] [halt]  CANCELED: remainder of market, IOC, or met itself
+    CLICK         REJECTED | ACCEPTED TRADE* [CANCELED] [halt]  CANCELED: remainder of a click
+    REPLACE       REJECTED | REPLACED TRADE* [CANCELED] [halt]
     CANCEL        REJECTED | CANCELED
     PROPOSE       REJECTED | ACCEPTED
-    CONFIRM       REJECTED | TRADE
+    CONFIRM       REJECTED | TRADE                              PENDING where the close must prove the price
     DECLINE       REJECTED | DECLINED (by the counterparty) | CANCELED (by the proposer)
-    DAY_ROLL      REJECTED | EXPIRED* (by order id) DAY_CLOSED* DAY_OPENED* (by instrument)
+    OFFER         REJECTED | ACCEPTED
+    TAKE          REJECTED | ACCEPTED TRADE [CANCELED]
+    ANNOUNCE      REJECTED | ANNOUNCED
+    APPLY         REJECTED | APPLIED
+    BID           REJECTED | [CANCELED] ACCEPTED                CANCELED: one's earlier bid for the whole lot
+    END_STAGE     REJECTED | STAGE_ENDED | TRADE* CANCELED* SETTLED    bids from the best, then applications
+    MASS_CANCEL   REJECTED | CANCELED* MASS_CANCELED            by order id; so does KILL_SWITCH
+    PHASE         REJECTED | TRADE* PHASE_CHANGED               TRADE: the end of a call auction
+    DAY_ROLL      REJECTED | EXPIRED* (by order id)
+                             (DAY_CLOSED (DELIVERED | VOIDED)* LARGE_HOLDER*)* (by instrument)
+                             DAY_OPENED* (by instrument) EXPIRED* (carried, but outside the new limits)
     all others    REJECTED | one event of their own
 
-Under `SelfTrade.CANCEL_MAKER` a CANCELED of the resting order may stand between trades. A row is written once, into
-a buffer that the caller has checked for room.
+[halt] is INSTRUMENT_HALTED. In a call auction INDICATIVE follows every NEW, REPLACE and CANCEL of an order, and once
+for each instrument that a mass cancel touched. Under `SelfTrade.CANCEL_MAKER` a CANCELED of the resting order may stand
+between trades. A row is written once, into a buffer that the caller has checked for room.
 """
 
 import numpy as np
@@ -89,24 +100,25 @@ def emit_trade(
     order_id: int,
     account: int,
     side: int,
+    mode: int,
     price_fen: int,
     qty: int,
     leaves_qty: int,
     maker: int,
-) -> None:
-    """One fill of `order_id` (`account`, `side`) against the resting slot `maker`, whose leaves are already reduced."""
+) -> int:
+    """One fill of `order_id` (`account`, `side`) against the living `maker`, whose leaves are already reduced."""
     orders = orders_of(state)
+    instrument = orders[maker, Order.INSTRUMENT]
     row = emit(
-        state, events, ask, EventKind.TRADE, order_id, account, orders[maker, Order.INSTRUMENT], side,
-        orders[maker, Order.MODE], price_fen, qty, leaves_qty,
+        state, events, ask, EventKind.TRADE, order_id, account, instrument, side, mode, price_fen, qty, leaves_qty,
     )  # fmt: skip
     events[row]["contra_id"] = orders[maker, Order.ID]
     events[row]["contra"] = orders[maker, Order.ACCOUNT]
     events[row]["contra_leaves_qty"] = orders[maker, Order.LEAVES]
     events[row]["amount_fen"] = price_fen * qty
-    mode, instrument = orders[maker, Order.MODE], orders[maker, Order.INSTRUMENT]
     events[row]["fee_fen"] = fee(state, instrument, mode, side, price_fen * qty)
     events[row]["contra_fee_fen"] = fee(state, instrument, mode, opposite(side), price_fen * qty)
+    return row
 
 
 @kernel

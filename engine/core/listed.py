@@ -9,23 +9,27 @@ import numpy as np
 
 from engine.codes import NONE, EventKind, Rule, SelfTrade
 from engine.core.accounts import gross, hold
-from engine.core.admit import click_price, crosses
+from engine.core.admit_screen import click_price, crosses
 from engine.core.book import best_price, first_at, remember, slot_of
-from engine.core.continuous import fill, remove
+from engine.core.continuous import fill
 from engine.core.emit import emit, opposite
+from engine.core.living import remove
 from engine.core.state import NIL, Ask, Market, Order, market_of, orders_of, rules_of
 from engine.jit import kernel
 
 
 @kernel
 def _take(state: np.ndarray, events: np.ndarray, ask: np.ndarray, maker: int, held_price_fen: int, leaves: int) -> int:
-    """Trade with one listing, or cancel it when it is the taker's own and the rulebook says so. Returns the rest."""
+    """Trade with one listing, or do what self-trade prevention wants instead. Returns the rest; NONE: stop here."""
     orders = orders_of(state)
     account, side = ask[Ask.ACCOUNT], ask[Ask.SIDE]
     rule = rules_of(state)[orders[maker, Order.INSTRUMENT], Rule.SELF_TRADE]
-    if rule == SelfTrade.CANCEL_MAKER and orders[maker, Order.ACCOUNT] == account:
-        remove(state, events, ask, maker, EventKind.CANCELED)
-        return leaves
+    if orders[maker, Order.ACCOUNT] == account:
+        if rule == SelfTrade.CANCEL_TAKER:
+            return NONE
+        if rule == SelfTrade.CANCEL_MAKER:
+            remove(state, events, ask, maker, EventKind.CANCELED)
+            return leaves
     traded = min(leaves, orders[maker, Order.LEAVES])
     order_id = market_of(state)[Market.COMMAND_SEQ]
     fill(state, events, ask, order_id, account, side, held_price_fen, traded, leaves - traded, maker)
@@ -55,8 +59,11 @@ def click(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
         price = best_price(state, instrument, resting)
         while leaves > 0 and levels > 0 and price != 0 and crosses(side, limit, price):
             while leaves > 0 and first_at(state, instrument, resting, price) != NIL:
-                maker = first_at(state, instrument, resting, price)
-                leaves = _take(state, events, ask, maker, held_price, leaves)
+                rest = _take(state, events, ask, first_at(state, instrument, resting, price), held_price, leaves)
+                if rest == NONE:
+                    levels = 0
+                    break
+                leaves = rest
             levels -= 1
             price = best_price(state, instrument, resting)
     remember(state, order_id, leaves == 0)

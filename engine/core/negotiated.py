@@ -1,76 +1,131 @@
-"""Negotiated block 大宗协议: one party proposes to a named counterparty, who confirms or declines.
+"""What two parties agree off the screen: blocks 大宗协议 by proposal and confirmation, and fixed-price offers 定价转让.
 
-Nothing is frozen by a proposal; both sides' funds are looked at, and move, when the counterparty confirms. Blocks
-are outside the quotes and outside the closing price. An open proposal waits in the order pool, in no price level.
+Nothing is frozen by a proposal; both sides' funds are looked at, and move, when the counterparty confirms. Where the
+rulebook measures a block from the close of its own day, both sides stay held until the day roll, which delivers the
+deal or gives everything back. An offer freezes what it gives; whoever comes first takes what he wants. All of it is
+outside the quotes and waits in the order pool, in no price level.
 """
 
 import numpy as np
 
-from engine.codes import EventKind, Side, TradingMode
+from engine.codes import NONE, BlockReference, EventFlag, EventKind, Role, Rule, Side, TradingMode
 from engine.core.accounts import deliver, gross, hold
-from engine.core.book import free_slot, slot_of, take_slot
-from engine.core.emit import emit_order, emit_trade, opposite
-from engine.core.state import Ask, Market, Order, market_of, orders_of
+from engine.core.book import free_slot, remember, slot_of
+from engine.core.emit import emit, emit_order, emit_trade, opposite
+from engine.core.living import hold_entry, place, remove, trade
+from engine.core.prices import band_high, band_low
+from engine.core.state import Ask, Market, Order, market_of, orders_of, rules_of
 from engine.jit import kernel
 
 
 @kernel
 def propose(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
     """PROPOSE: the proposal waits for its counterparty."""
-    orders = orders_of(state)
-    slot = take_slot(state, market_of(state)[Market.COMMAND_SEQ])
-    orders[slot, Order.LEAVES] = ask[Ask.QTY]
-    orders[slot, Order.FILLED] = 0
-    orders[slot, Order.ACCOUNT] = ask[Ask.ACCOUNT]
-    orders[slot, Order.PRICE] = ask[Ask.PRICE_FEN]
-    orders[slot, Order.SIDE] = ask[Ask.SIDE]
-    orders[slot, Order.INSTRUMENT] = ask[Ask.INSTRUMENT]
-    orders[slot, Order.MODE] = TradingMode.BLOCK
-    orders[slot, Order.CONTRA] = ask[Ask.CONTRA]
-    orders[slot, Order.UNTIL_NS] = ask[Ask.UNTIL_NS]
-    orders[slot, Order.CLIENT_REF] = ask[Ask.CLIENT_REF]
+    slot = place(
+        state, ask, Role.PROPOSAL, ask[Ask.INSTRUMENT], ask[Ask.SIDE], TradingMode.BLOCK, ask[Ask.PRICE_FEN],
+        ask[Ask.QTY],
+    )  # fmt: skip
+    orders_of(state)[slot, Order.CONTRA] = ask[Ask.CONTRA]
+    orders_of(state)[slot, Order.UNTIL_NS] = ask[Ask.UNTIL_NS]
     row = emit_order(state, events, ask, EventKind.ACCEPTED, slot)
     events[row]["contra"] = ask[Ask.CONTRA]
 
 
 @kernel
-def withdraw_proposal(state: np.ndarray, events: np.ndarray, ask: np.ndarray, slot: int, kind: int) -> None:
-    """The proposal ends without a trade: DECLINED, CANCELED or EXPIRED."""
-    orders = orders_of(state)
-    row = emit_order(state, events, ask, kind, slot)
-    events[row]["contra"] = orders[slot, Order.CONTRA]
-    if kind == EventKind.EXPIRED:
-        events[row]["client_ref"] = orders[slot, Order.CLIENT_REF]
-    free_slot(state, slot, False)
+def is_free(state: np.ndarray, instrument: int, qty: int) -> bool:
+    """Whether a block of this size has no price limit."""
+    free_from = rules_of(state)[instrument, Rule.BLOCK_FREE_FROM_T]
+    return free_from != NONE and qty >= free_from
 
 
 @kernel
 def confirm(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
-    """CONFIRM: freeze both sides, trade, deliver."""
-    orders = orders_of(state)
+    """CONFIRM: freeze both sides and trade; deliver at once, or wait for the close."""
+    order = orders_of(state)[slot_of(state, ask[Ask.TARGET_ID])]
     slot = slot_of(state, ask[Ask.TARGET_ID])
-    account, side = ask[Ask.ACCOUNT], opposite(orders[slot, Order.SIDE])
-    instrument, price = orders[slot, Order.INSTRUMENT], orders[slot, Order.PRICE]
-    qty = orders[slot, Order.LEAVES]
-    buyer, seller = account, orders[slot, Order.ACCOUNT]
-    if side == Side.SELL:
-        buyer, seller = seller, buyer
-    cash = gross(state, instrument, TradingMode.BLOCK, price) * qty
-    hold(state, account, instrument, side, cash, qty)
-    hold(state, orders[slot, Order.ACCOUNT], instrument, orders[slot, Order.SIDE], cash, qty)
-    orders[slot, Order.LEAVES] = 0
-    orders[slot, Order.FILLED] = qty
+    account, side = ask[Ask.ACCOUNT], opposite(order[Order.SIDE])
+    instrument, price, qty = order[Order.INSTRUMENT], order[Order.PRICE], order[Order.LEAVES]
     order_id = market_of(state)[Market.COMMAND_SEQ]
-    emit_trade(state, events, ask, order_id, account, side, price, qty, 0, slot)
-    deliver(state, instrument, TradingMode.BLOCK, buyer, seller, price, price, qty)
+    hold(state, account, instrument, side, gross(state, instrument, TradingMode.BLOCK, price) * qty, qty)
+    hold_entry(state, slot, qty)
+    if rules_of(state)[instrument, Rule.BLOCK_REFERENCE] == BlockReference.SAME_DAY_CLOSE:
+        row = emit_trade(state, events, ask, order_id, account, side, TradingMode.BLOCK, price, qty, 0, slot)
+        events[row]["contra_leaves_qty"] = 0
+        events[row]["flags"] = EventFlag.PENDING
+        order[Order.ROLE] = Role.DEAL
+        return
+    trade(state, events, ask, order_id, account, side, TradingMode.BLOCK, price, price, qty, 0, slot)
     free_slot(state, slot, True)
+
+
+@kernel
+def close_deal(state: np.ndarray, events: np.ndarray, ask: np.ndarray, slot: int) -> None:
+    """At the close: a deal inside the limits around it is delivered; otherwise both sides have everything back."""
+    order = orders_of(state)[slot]
+    instrument, price, qty = order[Order.INSTRUMENT], order[Order.PRICE], order[Order.LEAVES]
+    buyer, seller = order[Order.ACCOUNT], order[Order.CONTRA]
+    if order[Order.SIDE] == Side.SELL:
+        buyer, seller = seller, buyer
+    rules = rules_of(state)[instrument]
+    proven = rules[Rule.BLOCK_REFERENCE] != BlockReference.SAME_DAY_CLOSE or is_free(state, instrument, qty)
+    if not proven:
+        band = rules[Rule.BLOCK_BAND_BP]
+        proven = band_low(state, instrument, band) <= price <= band_high(state, instrument, band)
+    kind = EventKind.VOIDED
+    if proven:
+        kind = EventKind.DELIVERED
+        deliver(state, instrument, TradingMode.BLOCK, buyer, seller, price, price, qty)
+    else:
+        cash = gross(state, instrument, TradingMode.BLOCK, price) * qty
+        hold(state, buyer, instrument, Side.BUY, -cash, -qty)
+        hold(state, seller, instrument, Side.SELL, 0, -qty)
+    row = emit_order(state, events, ask, kind, slot)
+    events[row]["contra"] = order[Order.CONTRA]
+    events[row]["leaves_qty"] = 0
+    events[row]["amount_fen"] = price * qty
+    events[row]["client_ref"] = order[Order.CLIENT_REF]
+    free_slot(state, slot, proven)
 
 
 @kernel
 def decline(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
     """DECLINE by the counterparty, or withdrawal by the proposer."""
     slot = slot_of(state, ask[Ask.TARGET_ID])
-    if orders_of(state)[slot, Order.CONTRA] == ask[Ask.ACCOUNT]:
-        withdraw_proposal(state, events, ask, slot, EventKind.DECLINED)
-    else:
-        withdraw_proposal(state, events, ask, slot, EventKind.CANCELED)
+    declined = orders_of(state)[slot, Order.CONTRA] == ask[Ask.ACCOUNT]
+    remove(state, events, ask, slot, EventKind.DECLINED if declined else EventKind.CANCELED)
+
+
+@kernel
+def offer(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+    """OFFER: freeze and wait for takers."""
+    slot = place(
+        state, ask, Role.OFFER, ask[Ask.INSTRUMENT], ask[Ask.SIDE], TradingMode.OFFER, ask[Ask.PRICE_FEN],
+        ask[Ask.QTY],
+    )  # fmt: skip
+    hold_entry(state, slot, ask[Ask.QTY])
+    emit_order(state, events, ask, EventKind.ACCEPTED, slot)
+
+
+@kernel
+def take(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+    """TAKE: freeze, trade what the offer has, release and cancel the remainder."""
+    slot = slot_of(state, ask[Ask.TARGET_ID])
+    order = orders_of(state)[slot]
+    account, side, qty = ask[Ask.ACCOUNT], opposite(order[Order.SIDE]), ask[Ask.QTY]
+    instrument, price, mode = order[Order.INSTRUMENT], order[Order.PRICE], TradingMode.OFFER
+    order_id = market_of(state)[Market.COMMAND_SEQ]
+    held = gross(state, instrument, mode, price)
+    hold(state, account, instrument, side, held * qty, qty)
+    row = emit(state, events, ask, EventKind.ACCEPTED, order_id, account, instrument, side, mode, price, qty, qty)
+    events[row]["contra_id"] = order[Order.ID]
+    filled = min(qty, order[Order.LEAVES])
+    leaves = qty - filled
+    trade(state, events, ask, order_id, account, side, mode, price, price, filled, leaves, slot)
+    if order[Order.LEAVES] == 0:
+        free_slot(state, slot, True)
+    remember(state, order_id, leaves == 0)
+    if leaves > 0:
+        hold(state, account, instrument, side, -held * leaves, -leaves)
+        emit(
+            state, events, ask, EventKind.CANCELED, order_id, account, instrument, side, mode, price, qty, leaves,
+        )  # fmt: skip

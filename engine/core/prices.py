@@ -7,8 +7,8 @@ Prices in fen, quantities in t. This file may not touch orders or balances.
 
 import numpy as np
 
-from engine.codes import MAX_CLOSE_TRADES, Rule, TradePrice
-from engine.core.state import Instrument, instruments_of, rules_of
+from engine.codes import MAX_CLOSE_TRADES, NONE, Rule, TradePrice
+from engine.core.state import Instrument, Market, instruments_of, market_of, rules_of
 from engine.jit import kernel
 
 
@@ -19,10 +19,37 @@ def round_half_up(numerator: int, denominator: int, tick: int) -> int:
     return (2 * numerator + step) // (2 * step) * tick
 
 
+BASIS = 10_000
+
+
 @kernel
-def note_trade(state: np.ndarray, instrument: int, price_fen: int, qty: int) -> None:
-    """A screen trade enters the day's accumulators."""
-    day = instruments_of(state)[instrument]
+def band_low(state: np.ndarray, instrument: int, bp: int) -> int:
+    """`bp` basis points (NONE: any) below the previous close, on the tick, inside the ladder's capacity; fen."""
+    rules, close = rules_of(state)[instrument], instruments_of(state)[instrument, Instrument.PREV_CLOSE]
+    low = rules[Rule.PRICE_LOW_FEN] + 0
+    if bp == NONE:
+        return low
+    return max(low, round_half_up(close * (BASIS - bp), BASIS, rules[Rule.TICK_FEN]))
+
+
+@kernel
+def band_high(state: np.ndarray, instrument: int, bp: int) -> int:
+    """`bp` basis points (NONE: any) above the previous close, on the tick, inside the ladder's capacity; fen."""
+    rules, close = rules_of(state)[instrument], instruments_of(state)[instrument, Instrument.PREV_CLOSE]
+    high = rules[Rule.PRICE_HIGH_FEN] + 0
+    if bp == NONE:
+        return high
+    return min(high, round_half_up(close * (BASIS + bp), BASIS, rules[Rule.TICK_FEN]))
+
+
+@kernel
+def note_trade(state: np.ndarray, instrument: int, mode: int, price_fen: int, qty: int) -> None:
+    """A trade enters the day's accumulators, where its mode makes the closing price."""
+    day, rules = instruments_of(state)[instrument], rules_of(state)[instrument]
+    if not (rules[Rule.CLOSE_MODES] >> mode) & 1:
+        return
+    if (rules[Rule.CLOSE_MIN_QTY_PHASES] >> market_of(state)[Market.PHASE]) & 1:
+        day[Instrument.COUNTED_QTY] += qty
     column = Instrument.LAST_TRADES + 2 * (day[Instrument.TRADES] % MAX_CLOSE_TRADES)
     day[column], day[column + 1] = price_fen, qty
     day[Instrument.TRADES] += 1
@@ -32,7 +59,7 @@ def note_trade(state: np.ndarray, instrument: int, price_fen: int, qty: int) -> 
 
 @kernel
 def last_price(state: np.ndarray, instrument: int) -> int:
-    """Price of the day's last screen trade; before the first, the previous close."""
+    """Price of the day's last trade; before the first, the previous close."""
     day = instruments_of(state)[instrument]
     if day[Instrument.TRADES] == 0:
         return day[Instrument.PREV_CLOSE] + 0
@@ -52,7 +79,7 @@ def trade_price(state: np.ndarray, instrument: int, taker_fen: int, resting_fen:
 def closing_price(state: np.ndarray, instrument: int) -> int:
     """Volume-weighted mean of the last trades the rule counts, rounded half up to the tick; else the previous close."""
     day, rules = instruments_of(state)[instrument], rules_of(state)[instrument]
-    if day[Instrument.DAY_QTY] <= rules[Rule.CLOSE_MIN_QTY_T]:
+    if day[Instrument.COUNTED_QTY] <= rules[Rule.CLOSE_MIN_QTY_T]:
         return day[Instrument.PREV_CLOSE] + 0
     value, qty = day[Instrument.DAY_VALUE], day[Instrument.DAY_QTY]
     counted = rules[Rule.CLOSE_TRADES]

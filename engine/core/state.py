@@ -75,15 +75,21 @@ class Market(IntEnum):
     STOP = 10
     """Why the last call returned early: a `Stop`."""
     WANTED = 11
-    """What is missing: rows, ids, events, an account number, or a price in fen."""
+    """What is missing: rows, ids, events, an account number, a price in fen, or the number of the other loop."""
     WANTED_INSTRUMENT = 12
     CASH_IN_FEN = 13
     """Cash deposited minus withdrawn since the start."""
     INITIAL_PHASE = 14
     REACH_COST = 15
-    """What the last walk of `admit.reach` found a taker would pay, fen."""
+    """What the last walk of `admit_screen.reach` found a taker would pay, fen."""
     REACH_SELF = 16
     """1: that walk met the taker's own resting order."""
+    MET_ITSELF = 17
+    """1: the last taker stopped because it met its own resting order."""
+    CALL_PRICE = 18
+    """What `call.find_price` found: price (0: nothing trades), volume, and what is left over (bids positive)."""
+    CALL_VOLUME = 19
+    CALL_SURPLUS = 20
 
 
 MARKET_COLUMNS = len(Market)
@@ -99,7 +105,7 @@ class Stop(IntEnum):
     LEVELS = 4
     ACCOUNTS = 5
     ROOM = 6
-    """The next command belongs to the other loop of `apply.py`."""
+    """The next command belongs to another loop (see `batch.py`)."""
 
 
 class Ask(IntEnum):
@@ -124,13 +130,20 @@ class Ask(IntEnum):
     RULE = 16
     PHASE = 17
     FLAGS = 18
+    MIN_QTY = 19
+    BOUND = 20
+    """`limit_price_fen`."""
 
 
 ASK_COLUMNS = len(Ask)
 
 
 class Order(IntEnum):
-    """One resting order or open proposal, shape (slots, ORDER_COLUMNS). The first eight fill one cache line."""
+    """One living entry, shape (slots, ORDER_COLUMNS); see `codes.Role`. The first eight fill one cache line.
+
+    NEXT and PREV link orders of one price; of an auction NEXT is its best bid and PREV its first application, and bids
+    and applications of one auction are linked by NEXT.
+    """
 
     LEAVES = 0
     """Open quantity, t."""
@@ -147,12 +160,20 @@ class Order(IntEnum):
     INSTRUMENT = 8
     MODE = 9
     CONTRA = 10
-    """Named counterparty of a proposal, else NONE."""
+    """Counterparty of a proposal or deal; number of the auction of a bid or application; else NONE."""
     UNTIL_NS = 11
+    """End of a proposal; of an order the time from which a day roll ends it (NONE: any day roll)."""
     CLIENT_REF = 12
+    ROLE = 13
+    STAGE = 14
+    """Running `Stage` of an auction."""
+    BOUND = 15
+    """Auction: bound of the bids, fen. Application: deposit, fen. Bid: least it takes, t (0: any)."""
 
 
 ORDER_COLUMNS = 16
+FOREVER = 2**62
+"""UNTIL_NS of an order that is good till cancelled."""
 
 
 class Instrument(IntEnum):
@@ -170,7 +191,7 @@ class Instrument(IntEnum):
     PREV_CLOSE = 7
     """Reference of the day's limits."""
     DAY_QTY = 8
-    """Accumulators of the closing price: the day's screen trades."""
+    """Accumulators of the closing price: the day's trades whose mode makes it."""
     DAY_VALUE = 9
     UNITS_ISSUED = 10
     BEST = 11
@@ -178,8 +199,15 @@ class Instrument(IntEnum):
     LIVE = 13
     """`LIVE + side`: resting orders."""
     TRADES = 16
-    """Screen trades of the day."""
-    LAST_TRADES = 17
+    """The day's trades that make the close."""
+    COUNTED_QTY = 17
+    """Their quantity that counts towards `Rule.CLOSE_MIN_QTY_T`."""
+    HALTED_UNTIL = 18
+    HALT_REFERENCE = 19
+    """Price from which a move towards the next halt is measured."""
+    TOUCHED = 20
+    """1: the running mass cancel took an order out of this book."""
+    LAST_TRADES = 21
     """Ring of the last `MAX_CLOSE_TRADES`: price in column `LAST_TRADES + 2 * (n % MAX)`, quantity beside it."""
 
 
@@ -196,6 +224,8 @@ class Account(IntEnum):
     CASH_HELD = 3
     """Frozen behind buy orders."""
     PARTICIPANT = 4
+    BLOCKED = 5
+    """1: the kill switch is on."""
 
 
 ACCOUNT_COLUMNS = len(Account)
@@ -213,6 +243,9 @@ class Units(IntEnum):
     """Owned but not tradable."""
     BIDDING = 4
     """Open quantity of the account's buy orders; the columns before this one are units."""
+    ALLOCATED = 5
+    """Units issued to the account since the start."""
+    SOLD = 6
 
 
 UNITS_COLUMNS = len(Units)

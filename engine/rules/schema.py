@@ -21,13 +21,19 @@ from engine import units
 from engine.codes import (
     MAX_CLOSE_TRADES,
     NONE,
+    BlockReference,
     ClickChoice,
     CommandKind,
+    Lots,
+    Margin,
+    OrderCondition,
     OrdType,
     Participant,
     Phase,
+    Pricing,
     Rule,
     SelfTrade,
+    Stage,
     TimeInForce,
     TradePrice,
     TradingMode,
@@ -94,6 +100,8 @@ class Rulebook:
     rules_hash: str
     """Digest of the file's bytes, 16 hexadecimal digits."""
     symbols: tuple[str, ...]
+    attributes: tuple[dict[str, SourcedValue], ...]
+    """By instrument: what is traded (keys of `ATTRIBUTES`); the engine does not read it."""
     rules: dict[tuple[int | None, Rule], list[SourcedValue]]
     """By (instrument or None for all, column); ascending by date."""
     initial_phase: Phase
@@ -101,6 +109,8 @@ class Rulebook:
     """(ns after local midnight, phase that begins) pairs, by date; empty for a venue that never closes."""
     weekdays: list[SourcedValue]
     """Trading weekdays, Monday = 1, by date; empty = all."""
+    extra_days: list[SourcedValue]
+    """Further trading days, such as weekends before a deadline; at most one value."""
     permits: dict[Phase, list[SourcedValue]]
     """Bit mask over `CommandKind` by phase and date; a phase that is absent permits nothing."""
     values: list[SourcedValue]
@@ -145,9 +155,9 @@ def _one_of(enum: type[IntEnum], *allowed: str) -> Parser:
     return parse
 
 
-def _mask(enum: type[IntEnum]) -> Parser:
+def _mask(enum: type[IntEnum], *, empty: bool = False) -> Parser:
     def parse(value: Any) -> int:
-        if not isinstance(value, list) or not value:
+        if not isinstance(value, list) or not (value or empty):
             raise ValueError
         mask = 0
         for name in value:
@@ -161,77 +171,163 @@ _BAND = _integer(0, units.BASIS - 1)
 _BAND_WORDS = "a whole number of basis points, 0 to 9999"
 _PRICE_WORDS = 'a price as text with at most two decimals, such as "48.00"'
 _FLAG_WORDS = "true or false"
+_QTY = _integer(1, 10**9)
+_QTY_WORDS = "tonnes, 1 to 1000000000"
+_SHARE = _integer(1, units.BASIS)
+_SHARE_WORDS = "a whole number of basis points, 1 to 10000"
+
+
+def _words(enum: type[IntEnum]) -> str:
+    """The members as a rulebook writes them."""
+    return ", ".join(f'"{member.name.lower()}"' for member in enum)
+
+
+def _choice(section: str, key: str, rule: Rule, enum: type[IntEnum], absent: int | None) -> Field:
+    """One member of `enum`."""
+    names = [member.name.lower() for member in enum]
+    return Field(section, key, rule, _one_of(enum, *names), f"one of {_words(enum)}", absent)
+
+
+def _by_participant(key: str, first: Rule, parse: Parser, expected: str) -> tuple[Field, ...]:
+    """One rule in [access] for each kind of participant; `{}` in the key is its name."""
+    return tuple(
+        Field("access", key.format(kind.name.lower()), Rule(first + kind), parse, expected, NONE)
+        for kind in Participant
+    )
+
+
+ALL_PARTICIPANTS = (1 << len(Participant)) - 1
+SCREEN_MODES = 1 << TradingMode.CONTINUOUS | 1 << TradingMode.LISTED | 1 << TradingMode.CALL
 
 FIELDS = (
     Field("instruments", "tradable", Rule.TRADABLE, _flag, _FLAG_WORDS),
     Field("instruments", "reference_price", Rule.REFERENCE_FEN, _price, _PRICE_WORDS),
-    Field("screen", "mode", Rule.MODE, _one_of(TradingMode, "continuous", "listed"), '"continuous" or "listed"'),
+    Field(
+        "screen",
+        "mode",
+        Rule.MODE,
+        _one_of(TradingMode, "continuous", "listed", "no_screen"),
+        '"continuous", "listed" or "no_screen"',
+    ),
     Field("screen", "tick", Rule.TICK_FEN, _price, _PRICE_WORDS),
     Field("screen", "lot_t", Rule.LOT_T, _integer(1, 10**6), "tonnes, 1 to 1000000"),
-    Field("screen", "max_qty_t", Rule.SCREEN_MAX_QTY_T, _integer(1, 10**9), "tonnes, 1 to 1000000000"),
+    Field("screen", "max_qty_t", Rule.SCREEN_MAX_QTY_T, _QTY, _QTY_WORDS),
     Field("screen", "price_low", Rule.PRICE_LOW_FEN, _price, _PRICE_WORDS),
     Field("screen", "price_high", Rule.PRICE_HIGH_FEN, _price, _PRICE_WORDS),
     Field("screen", "band_down_bp", Rule.BAND_DOWN_BP, _BAND, _BAND_WORDS, NONE),
     Field("screen", "band_up_bp", Rule.BAND_UP_BP, _BAND, _BAND_WORDS, NONE),
     Field("screen", "click_levels", Rule.CLICK_LEVELS, _integer(1, 1000), "price levels, 1 to 1000", 0),
-    Field("screen", "order_types", Rule.ORD_TYPES, _mask(OrdType), 'a list of "limit", "market"'),
-    Field("screen", "times_in_force", Rule.TIMES_IN_FORCE, _mask(TimeInForce), 'a list of "day", "ioc", "fok"'),
+    Field("screen", "order_types", Rule.ORD_TYPES, _mask(OrdType, empty=True), f"a list of {_words(OrdType)}"),
     Field(
         "screen",
-        "self_trade",
-        Rule.SELF_TRADE,
-        _one_of(SelfTrade, "allow", "reject_taker", "cancel_maker"),
-        '"allow", "reject_taker" or "cancel_maker"',
+        "times_in_force",
+        Rule.TIMES_IN_FORCE,
+        _mask(TimeInForce, empty=True),
+        f"a list of {_words(TimeInForce)}",
     ),
     Field(
         "screen",
-        "trade_price",
-        Rule.TRADE_PRICE,
-        _one_of(TradePrice, "resting", "median"),
-        '"resting" or "median"',
-        TradePrice.RESTING,
+        "conditions",
+        Rule.CONDITIONS,
+        _mask(OrderCondition, empty=True),
+        f"a list of {_words(OrderCondition)}",
+        0,
     ),
-    Field(
-        "screen",
-        "click_choice",
-        Rule.CLICK_CHOICE,
-        _one_of(ClickChoice, "any", "oldest"),
-        '"any" or "oldest"',
-        ClickChoice.ANY,
-    ),
+    _choice("screen", "self_trade", Rule.SELF_TRADE, SelfTrade, None),
+    _choice("screen", "trade_price", Rule.TRADE_PRICE, TradePrice, TradePrice.RESTING),
+    _choice("screen", "click_choice", Rule.CLICK_CHOICE, ClickChoice, ClickChoice.ANY),
     Field("screen", "crossed_listings", Rule.CROSSED_LISTINGS, _flag, _FLAG_WORDS, 1),
+    Field("halt", "move_bp", Rule.HALT_MOVE_BP, _SHARE, _SHARE_WORDS, NONE),
+    Field("halt", "seconds", Rule.HALT_SECONDS, _integer(1, 86_400), "seconds, 1 to 86400", 0),
     Field("close", "trades", Rule.CLOSE_TRADES, _integer(0, MAX_CLOSE_TRADES), f"0 (all) to {MAX_CLOSE_TRADES}", 0),
     Field("close", "min_qty_t", Rule.CLOSE_MIN_QTY_T, _integer(0, 10**9), "tonnes, 0 to 1000000000", 0),
-    Field("block", "min_qty_t", Rule.BLOCK_MIN_QTY_T, _integer(1, 10**9), "tonnes, 1 to 1000000000", NONE),
+    Field(
+        "close",
+        "min_qty_phases",
+        Rule.CLOSE_MIN_QTY_PHASES,
+        _mask(Phase),
+        f"a list of {_words(Phase)}",
+        (1 << len(Phase)) - 1,
+    ),
+    Field("close", "modes", Rule.CLOSE_MODES, _mask(TradingMode), f"a list of {_words(TradingMode)}", SCREEN_MODES),
+    Field("block", "min_qty_t", Rule.BLOCK_MIN_QTY_T, _QTY, _QTY_WORDS, NONE),
     Field("block", "band_bp", Rule.BLOCK_BAND_BP, _BAND, _BAND_WORDS, NONE),
+    _choice("block", "reference", Rule.BLOCK_REFERENCE, BlockReference, BlockReference.PREVIOUS_CLOSE),
+    Field("block", "free_from_t", Rule.BLOCK_FREE_FROM_T, _QTY, _QTY_WORDS, NONE),
+    Field("offer", "min_qty_t", Rule.OFFER_MIN_QTY_T, _QTY, _QTY_WORDS, NONE),
+    Field("offer", "band_bp", Rule.OFFER_BAND_BP, _BAND, _BAND_WORDS, NONE),
+    _choice("auction", "pricing", Rule.AUCTION_PRICING, Pricing, NONE),
+    _choice("auction", "lots", Rule.AUCTION_LOTS, Lots, Lots.PART),
+    _choice("auction", "margin", Rule.AUCTION_MARGIN, Margin, Margin.TIME),
+    Field("auction", "all_or_nothing", Rule.AUCTION_ALL_OR_NOTHING, _flag, _FLAG_WORDS, 0),
+    Field("auction", "stages", Rule.AUCTION_STAGES, _mask(Stage), f"a list of {_words(Stage)}", 1 << Stage.BIDDING),
+    Field("auction", "min_bid_t", Rule.AUCTION_MIN_BID_T, _QTY, _QTY_WORDS, 1),
+    Field("auction", "lot_t", Rule.AUCTION_LOT_T, _integer(1, 10**6), "tonnes, 1 to 1000000", 1),
+    Field("auction", "max_share_bp", Rule.AUCTION_MAX_SHARE_BP, _SHARE, _SHARE_WORDS, units.BASIS),
+    Field("auction", "reserve_band_bp", Rule.AUCTION_RESERVE_BAND_BP, _BAND, _BAND_WORDS, NONE),
+    Field("auction", "deposit_bp", Rule.AUCTION_DEPOSIT_BP, _SHARE, _SHARE_WORDS, 0),
+    Field("auction", "release_bp", Rule.AUCTION_RELEASE_BP, _SHARE, _SHARE_WORDS, units.BASIS),
+    Field(
+        "auction",
+        "bidders",
+        Rule.AUCTION_BIDDERS,
+        _mask(Participant),
+        f"a list of {_words(Participant)}",
+        ALL_PARTICIPANTS,
+    ),
     Field(
         "access",
         "participants",
         Rule.PARTICIPANTS,
         _mask(Participant),
-        'a list of "covered", "institution", "individual"',
-        (1 << len(Participant)) - 1,
+        f"a list of {_words(Participant)}",
+        ALL_PARTICIPANTS,
     ),
+    *_by_participant("max_holding_{}_t", Rule.MAX_HOLDING_T, _integer(1, 10**12), "tonnes, 1 to 1000000000000"),
+    *_by_participant("disclose_{}_t", Rule.DISCLOSE_T, _integer(1, 10**12), "tonnes, 1 to 1000000000000"),
+    Field("access", "holding_beyond_allocation", Rule.HOLDING_BEYOND_ALLOCATION, _flag, _FLAG_WORDS, 0),
+    Field("access", "max_sale_bp", Rule.MAX_SALE_BP, _SHARE, _SHARE_WORDS, NONE),
     *(
-        Field(
-            "access",
-            f"max_holding_{kind.name.lower()}_t",
-            Rule(Rule.MAX_HOLDING_T + kind),
-            _integer(1, 10**12),
-            "tonnes, 1 to 1000000000000",
-            NONE,
-        )
-        for kind in Participant
+        Field("fees", f"{mode}_{side}_bp", Rule[f"{mode}_FEE_{side}_BP".upper()], _BAND, _BAND_WORDS, 0)
+        for mode in ("screen", "block", "offer", "auction")
+        for side in ("buy", "sell")
     ),
-    Field("fees", "screen_buy_bp", Rule.SCREEN_FEE_BUY_BP, _BAND, _BAND_WORDS, 0),
-    Field("fees", "screen_sell_bp", Rule.SCREEN_FEE_SELL_BP, _BAND, _BAND_WORDS, 0),
-    Field("fees", "block_buy_bp", Rule.BLOCK_FEE_BUY_BP, _BAND, _BAND_WORDS, 0),
-    Field("fees", "block_sell_bp", Rule.BLOCK_FEE_SELL_BP, _BAND, _BAND_WORDS, 0),
     Field("settlement", "funded", Rule.FUNDED, _flag, _FLAG_WORDS),
     Field("settlement", "units_t_plus", Rule.UNITS_T_PLUS, _integer(0, 1), "days, 0 or 1"),
 )
 
-_SECTIONS = ("market", "sources", "instruments", "screen", "close", "block", "access", "fees", "settlement", "sessions")
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError
+    return value
+
+
+def _product(value: Any) -> str:
+    if value not in PRODUCTS:
+        raise ValueError
+    return str(value)
+
+
+def _date(value: Any) -> dt.date:
+    if type(value) is not dt.date:
+        raise ValueError
+    return value
+
+
+PRODUCTS = ("allowance", "ccer", "phcer", "ffcer", "energy_right")
+ATTRIBUTES: dict[str, tuple[Parser, str]] = {
+    "product": (_product, "one of " + ", ".join(PRODUCTS)),
+    "vintage": (_integer(2005, 2100), "a year, 2005 to 2100"),
+    "project_type": (_text, "a text"),
+    "region": (_text, "a text"),
+    "crediting_from": (_date, "a date"),
+    "crediting_to": (_date, "a date"),
+}
+"""What an instrument is, beside its rules: units with the same attributes are one instrument."""
+
+_RULE_SECTIONS = ("screen", "halt", "close", "block", "offer", "auction", "access", "fees", "settlement")
+_SECTIONS = ("market", "sources", "instruments", *_RULE_SECTIONS, "sessions")
 _VALUE_KEYS = {"value", "source", "verified", "from"}
 
 
@@ -321,10 +417,19 @@ def _weekdays(value: Any) -> frozenset[int]:
     return days
 
 
+def _dates(value: Any) -> frozenset[dt.date]:
+    days = frozenset(value)
+    if not days or not all(type(day) is dt.date for day in days):
+        raise ValueError
+    return days
+
+
 def _read_sessions(reader: _Reader, data: dict[str, Any]) -> dict[str, Any]:
     """The [sessions] of a file as the fields of `Rulebook` that it fills."""
-    sessions = reader.only("sessions", data.get("sessions"), {"initial", "timetable", "weekdays", "permits"})
-    phases = ", ".join(f'"{phase.name.lower()}"' for phase in Phase)
+    sessions = reader.only(
+        "sessions", data.get("sessions"), {"initial", "timetable", "weekdays", "extra_days", "permits"}
+    )
+    phases = _words(Phase)
     initial = reader.sourced("sessions.initial", sessions.get("initial"), lambda v: Phase(_member(Phase, v)), phases)
     if initial[0].since or len(initial) > 1:
         raise reader.fail("sessions.initial", sessions["initial"], "one value without a date")
@@ -332,6 +437,7 @@ def _read_sessions(reader: _Reader, data: dict[str, Any]) -> dict[str, Any]:
     for name, parse, words in (
         ("timetable", _timetable, f'ascending ["HH:MM", phase] pairs with phase one of {phases}'),
         ("weekdays", _weekdays, "weekdays 1 to 7"),
+        ("extra_days", _dates, "a list of dates"),
     ):
         entry = sessions.get(name)
         by_date[name] = [] if entry is None else reader.sourced(f"sessions.{name}", entry, parse, words)
@@ -379,14 +485,22 @@ def read_rulebook(path: Path) -> Rulebook:
     instruments = data.get("instruments")
     if not isinstance(instruments, list) or not instruments:
         raise reader.fail("instruments", instruments, "at least one [[instruments]]")
+    attributes = []
     for number, table in enumerate(instruments):
         key = f"instruments[{number}]"
-        found = _read_fields(reader, "instruments", key, table, {"symbol", "title"})
+        found = _read_fields(reader, "instruments", key, table, {"symbol", "title", *ATTRIBUTES})
         symbols.append(reader.text(key, table, "symbol"))
+        attributes.append(
+            {
+                name: reader.sourced(f"{key}.{name}", table[name], parse, expected)[0]
+                for name, (parse, expected) in ATTRIBUTES.items()
+                if name in table
+            }
+        )
         rules |= {(number, rule): values for rule, values in found.items()}
     if len(set(symbols)) != len(symbols):
         raise reader.fail("instruments", symbols, "different symbols")
-    for section in ("screen", "close", "block", "access", "fees", "settlement"):
+    for section in _RULE_SECTIONS:
         table = reader.only(section, data.get(section, {}), {f.key for f in FIELDS if f.section == section})
         for rule, values in _read_fields(reader, section, section, table, set()).items():
             rules[None, rule] = values
@@ -400,6 +514,7 @@ def read_rulebook(path: Path) -> Rulebook:
         utc_offset_hours=offset,
         rules_hash=hashlib.blake2b(raw, digest_size=8).hexdigest(),
         symbols=tuple(symbols),
+        attributes=tuple(attributes),
         rules=rules,
         values=reader.values,
         **sessions,

@@ -24,6 +24,7 @@ class Timetable:
         self._offset_ns = book.utc_offset_hours * 3600 * 10**9
         self._timetable = book.timetable
         self._weekdays = book.weekdays
+        self._extra_days = book.extra_days[0].compiled if book.extra_days else frozenset()
         self._now_ns: int | None = None
 
     def local_date(self, time_ns: int) -> dt.date:
@@ -41,10 +42,15 @@ class Timetable:
 
     def phases(self, date: dt.date) -> list[np.ndarray]:
         """The PHASE commands of one trading day; none on a day without trading."""
-        if not self._timetable or (self._weekdays and date.isoweekday() not in in_force(self._weekdays, date)):
+        if not self._timetable or not self._trades_on(date):
             return []
         start, rows = self.midnight_ns(date), in_force(self._timetable, date)
         return [command(CommandKind.PHASE, time_ns=start + at, phase=phase) for at, phase in rows]
+
+    def _trades_on(self, date: dt.date) -> bool:
+        if not self._weekdays or date in self._extra_days:
+            return True
+        return date.isoweekday() in in_force(self._weekdays, date)
 
     def advance(self, time_ns: int) -> Iterator[np.ndarray]:
         """Commands due after the previous call and not later than `time_ns`; none for a venue that never closes."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.codes import CommandKind, EventKind, OrdType, Phase, RejectReason, Rule, Side
+from engine.codes import CommandKind, EventKind, OrdType, Phase, RejectReason, Role, Rule, Side
 from engine.digest import EventDigest, state_digest
 from engine.exchange import Exchange
 from engine.records import EVENT, empty_commands
@@ -18,19 +18,28 @@ from engine.reference import ReferenceExchange
 from engine.rules.compiler import CompiledRules, compile_rulebook
 from engine.rules.schema import find_rulebook, read_rulebook
 
-LIVING_COLUMNS = 11
+LIVING_COLUMNS = 14
 """Rows of this length in a canonical state are living orders."""
 RULEBOOKS = Path(__file__).parent / "rulebooks"
 NAMES = (*sorted(path.stem for path in RULEBOOKS.glob("*.toml")), "cn-cea", "generic")
 
 _KINDS = np.array([
-    *[CommandKind.NEW] * 34, *[CommandKind.CANCEL] * 12, *[CommandKind.REPLACE] * 12, *[CommandKind.CLICK] * 14,
+    *[CommandKind.NEW] * 34, *[CommandKind.CANCEL] * 10, *[CommandKind.REPLACE] * 12, *[CommandKind.CLICK] * 14,
     *[CommandKind.PROPOSE] * 6, *[CommandKind.CONFIRM] * 5, *[CommandKind.DECLINE] * 2, CommandKind.OPEN_ACCOUNT,
+    *[CommandKind.OFFER] * 3, *[CommandKind.TAKE] * 4, *[CommandKind.ANNOUNCE] * 2, *[CommandKind.APPLY] * 3,
+    *[CommandKind.BID] * 9, *[CommandKind.END_STAGE] * 2, CommandKind.MASS_CANCEL, CommandKind.KILL_SWITCH,
     *[CommandKind.DEPOSIT] * 3, CommandKind.WITHDRAW, *[CommandKind.ISSUE] * 3, CommandKind.SURRENDER,
-    CommandKind.FINE, CommandKind.DEDUCT, *[CommandKind.PHASE] * 2, *[CommandKind.DAY_ROLL] * 2,
+    CommandKind.FINE, CommandKind.DEDUCT, *[CommandKind.PHASE] * 3, *[CommandKind.DAY_ROLL] * 2,
     CommandKind.SET_RULE, 99,
 ])  # fmt: skip
-_BY_OWNER = [CommandKind.CANCEL, CommandKind.REPLACE]
+_TARGETS = (
+    ((CommandKind.CANCEL, CommandKind.REPLACE), (Role.ORDER, Role.OFFER), "owner"),
+    ((CommandKind.CONFIRM, CommandKind.DECLINE), (Role.PROPOSAL,), "contra"),
+    ((CommandKind.CLICK,), (Role.ORDER,), "taker"),
+    ((CommandKind.TAKE,), (Role.OFFER,), ""),
+    ((CommandKind.APPLY, CommandKind.BID, CommandKind.END_STAGE), (Role.AUCTION,), ""),
+)
+"""Kinds, what they name, and as whom: mostly a living target of the right kind."""
 _SETTABLE = (*[Rule.BAND_UP_BP] * 3, Rule.BAND_DOWN_BP, Rule.BLOCK_BAND_BP, Rule.TRADABLE, Rule.CLICK_LEVELS,
              Rule.SCREEN_MAX_QTY_T, Rule.UNITS_T_PLUS, Rule.TICK_FEN)  # fmt: skip
 
@@ -46,7 +55,7 @@ def random_commands(
 ) -> np.ndarray:
     """COMMAND rows, shape (count,), most of them sensible for a tiny book, some of them wrong in one field.
 
-    `alive` are (id, account, contra, side, instrument) of living orders and proposals, int64, shape (n, 5).
+    `alive` are (id, account, contra, side, instrument, role) of what lives, int64, shape (n, 6).
     """
     rows = empty_commands(count)
     rows["kind"] = rng.choice(_KINDS, count)
@@ -56,8 +65,12 @@ def random_commands(
     rows["contra"] = rng.integers(1, 6, count)
     rows["instrument"] = rng.choice([0, 1, 7], count, p=[0.8, 0.19, 0.01])
     rows["side"] = rng.choice([Side.BUY, Side.SELL, 0], count, p=[0.495, 0.495, 0.01])
-    rows["ord_type"] = rng.choice([OrdType.LIMIT, OrdType.MARKET, 7], count, p=[0.9, 0.09, 0.01])
-    rows["tif"] = rng.choice([0, 3, 4, 1], count, p=[0.75, 0.12, 0.12, 0.01])
+    rows["ord_type"] = rng.choice(
+        [OrdType.LIMIT, OrdType.MARKET, OrdType.MARKET_TO_LIMIT, 7], count, p=[0.9, 0.06, 0.03, 0.01]
+    )
+    rows["tif"] = rng.choice([0, 1, 3, 4, 6, 9], count, p=[0.6, 0.1, 0.12, 0.12, 0.05, 0.01])
+    conditional = rng.random(count) < 0.1
+    rows["min_qty"][conditional] = rng.integers(-1, 6, conditional.sum())
     rows["price_fen"] = rng.integers(4600, 4920, count) if real_market else rng.integers(6, 16, count)
     rows["price_fen"][rng.random(count) < 0.05] = -1
     rows["qty"] = rng.integers(0, 11, count)
@@ -68,19 +81,15 @@ def random_commands(
         rows["price_fen"][rng.random(count) < 0.05] = 5281
     recent = first_seq + np.arange(count)
     rows["target_id"] = np.maximum(recent - rng.integers(0, 30, count), -1)
-    for wanted, owner in (
-        (_BY_OWNER, 1),
-        ([CommandKind.CONFIRM, CommandKind.DECLINE], 2),
-        ([CommandKind.CLICK], None),
-    ):
-        pool = alive[(alive[:, 2] == -1) == (owner != 2)]
+    for wanted, roles, actor in _TARGETS:
+        pool = alive[np.isin(alive[:, 5], roles)]
         chosen = np.flatnonzero(np.isin(rows["kind"], wanted) & (rng.random(count) < 0.7))
         if len(pool):
             picks = pool[rng.integers(0, len(pool), len(chosen))]
             rows["target_id"][chosen] = picks[:, 0]
-            if owner is not None:
-                rows["account"][chosen] = picks[:, owner]
-            else:
+            if actor in ("owner", "contra"):
+                rows["account"][chosen] = picks[:, 1 if actor == "owner" else 2]
+            elif actor == "taker":
                 rows["side"][chosen] = Side.BUY + Side.SELL - picks[:, 3]
                 rows["instrument"][chosen] = picks[:, 4]
     rows["target_id"][rng.random(count) < 0.02] = -1
@@ -96,9 +105,23 @@ def random_commands(
     rows["flags"] = rng.choice(
         [0, 1, 2, 3], count, p=[0.9, 0.05, 0.04, 0.01] if real_market else [0.4, 0.3, 0.25, 0.05]
     )
-    rows["phase"] = rng.choice([Phase.AFTERNOON, Phase.MORNING, Phase.BREAK, Phase.CLOSED, Phase.HALTED, 77], count,
-                               p=[0.9, 0.05, 0.02, 0.01, 0.01, 0.01])  # fmt: skip
-    rows["phase"][rng.random(count) < 0.5] = Phase.OPEN if real_market else Phase.AFTERNOON
+    rows["phase"] = rng.choice(
+        [Phase.AFTERNOON, Phase.MORNING, Phase.BREAK, Phase.CLOSED, Phase.HALTED, Phase.CALL, Phase.OPENING, 77], count,
+        p=[0.67, 0.05, 0.02, 0.01, 0.01, 0.2, 0.03, 0.01],
+    )  # fmt: skip
+    rows["phase"][rng.random(count) < 0.4] = Phase.OPEN if real_market else Phase.AFTERNOON
+    of_auctions = np.isin(rows["kind"], [CommandKind.ANNOUNCE, CommandKind.APPLY, CommandKind.BID])
+    bounded = of_auctions & (rng.random(count) < 0.3)
+    rows["limit_price_fen"][bounded] = rows["price_fen"][bounded] + rng.integers(-1, 5, bounded.sum())
+    rows["qty"][of_auctions] = rng.choice([2, 4, 6, 8, 10, 3], of_auctions.sum())
+    everything = (rows["kind"] == CommandKind.MASS_CANCEL) & (rng.random(count) < 0.5)
+    rows["instrument"][everything] = -1
+    rows["side"][everything] = 0
+    rows["flags"][np.isin(rows["kind"], [CommandKind.NEW])] = rng.choice([0, 1, 2], count, p=[0.95, 0.04, 0.01])[
+        rows["kind"] == CommandKind.NEW
+    ]
+    switches = rows["kind"] == CommandKind.KILL_SWITCH
+    rows["flags"][switches] = rng.choice([0, 1, 2], switches.sum(), p=[0.8, 0.15, 0.05])
     days = rng.integers(0, 4, count) + (first_seq + np.arange(count)) // 60
     rows["date"] = 20210100 + days % 28 + (days // 28) % 12 * 100 + days // 336 * 10_000
     rules = rows["kind"] == CommandKind.SET_RULE
@@ -122,7 +145,7 @@ def run(name: str, seed: int, count: int, *, engines_check: bool = True) -> dict
     while done < count:
         size = int(min(rng.integers(1, 120), count - done))
         living = [row for row in fast.canonical_state() if len(row) == LIVING_COLUMNS]
-        alive = np.array([(row[3], row[4], row[8], row[1], row[0]) for row in living], np.int64).reshape(-1, 5)
+        alive = np.array([(row[4], row[5], row[9], row[1], row[0], row[2]) for row in living], np.int64).reshape(-1, 6)
         rows = random_commands(rng, size, ids_seen, alive, real_market=name in ("cn-cea", "generic"))
         where = f"rulebook {name}, seed {seed}, commands {done} to {done + size}"
         events = fast.submit(rows)

@@ -26,12 +26,16 @@ for a raw id. `?` leaves a field out. A command may end in `of SYMBOL`, `as LABE
 fields, for what no honest client would send), in this order. `clock 14:05` sets the time of what follows. `#`
 at the start of a line is a comment. Commands:
 
-    A buys|sells 5 at 48.00|market [ioc|fok]      A proposes selling 100,000 at 48.00 to B [until 14:05]
+    A buys|sells 5 at 48.00|market|best [ioc|fok|gtc|gtd] [post-only] [at least 3]
+                                                  A proposes selling 100,000 at 48.00 to B [until 14:05]
     A clicks s1 buying|selling 5 [at 48.00]       A confirms p1
     A sweeps buying|selling 5 [at 48.00]          A declines p1
-    A replaces b1 [to 3] [at 48.10]               A cancels b1
+    A replaces b1 [to 3] [at 48.10]               A cancels b1|everything [buying|selling]
+    A offers selling 5 at 48.00                   B takes 3 from o1
+    A announces selling 90 at 20.00 [bound 30.00] B applies for 50 in a1
+    B bids 50 at 21.00 in a1 [at least 20]        end stage a1
     open A [in group 3]    A deposits 5.00      A withdraws 5.00      fine A 5.00
-    issue 5 to A           A surrenders 5       deduct 5 from A
+    issue 5 to A           A surrenders 5       deduct 5 from A       block|unblock A
     phase morning          day 2021-07-16       set band_up_bp to 500                      raw kind=99
 
 Every event of a step is written in full (see `words`): one event too many or one field off fails the table.
@@ -50,15 +54,17 @@ from engine import units
 from engine.codes import (
     NONE,
     CommandKind,
+    EventFlag,
     EventKind,
     OrdType,
     Participant,
     Phase,
     RejectReason,
+    Role,
     Rule,
     Side,
+    Stage,
     TimeInForce,
-    TradingMode,
 )
 from engine.records import command
 from tests.oracle.campaign import LIVING_COLUMNS, compiled
@@ -67,7 +73,7 @@ TABLES = Path(__file__).parent / "tables"
 ACCOUNTS = {"exchange": 0, "government": 1} | {chr(ord("A") + n): n + 2 for n in range(26)}
 ACCOUNT_NAMES = {number: name for name, number in ACCOUNTS.items()}
 SIDES = {"buys": Side.BUY, "buying": Side.BUY, "sells": Side.SELL, "selling": Side.SELL}
-ENTERS = (CommandKind.NEW, CommandKind.CLICK, CommandKind.PROPOSE)
+TYPES = {"market": OrdType.MARKET, "best": OrdType.MARKET_TO_LIMIT}
 
 
 class Engine(Protocol):
@@ -159,7 +165,7 @@ class _Reader:
         return self.labels[label]
 
     def fen(self, text: str | None) -> int:
-        return NONE if text in (None, "?", "market") else units.fen_from_text(text)
+        return NONE if text in (None, "?", *TYPES) else units.fen_from_text(text)
 
     def qty(self, text: str | None) -> int:
         return NONE if text in (None, "?") else units.tonnes_from_text(text)
@@ -200,6 +206,8 @@ class _Reader:
         assert found
         sentence, symbol, label, raw = found.groups()
         row = self.one(sentence, self.instrument(symbol))
+        if row["kind"][0] == CommandKind.MASS_CANCEL and symbol is None:
+            row["instrument"] = NONE
         for pair in (raw or "").split(", ") if raw else []:
             name, value = pair.split("=")
             row[name] = int(value)
@@ -216,8 +224,8 @@ class _Reader:
             return re.fullmatch(pattern, text)
 
         kinds = CommandKind
-        if m := says(r"(\S+) (buys|sells) (\S+) at (\S+)( ioc| fok)?"):
-            order_type = OrdType.MARKET if m[4] == "market" else OrdType.LIMIT
+        if m := says(r"(\S+) (buys|sells) (\S+) at (\S+)( ioc| fok| gtc| gtd)?( post-only)?(?: at least (\S+))?"):
+            order_type = TYPES.get(m[4], OrdType.LIMIT)
             tif = TimeInForce[(m[5] or "day").strip().upper()]
             return self.add(
                 kinds.NEW,
@@ -228,7 +236,12 @@ class _Reader:
                 price_fen=self.fen(m[4]),
                 ord_type=order_type,
                 tif=tif,
+                flags=1 if m[6] else 0,
+                min_qty=self.qty(m[7]),
             )
+        if m := says(r"(\S+) cancels everything(?: (buying|selling))?"):
+            side = SIDES[m[2]] if m[2] else 0
+            return self.add(kinds.MASS_CANCEL, account=self.account(m[1]), instrument=instrument, side=side)
         if m := says(r"(\S+) cancels (\S+)"):
             return self.add(kinds.CANCEL, account=self.account(m[1]), target_id=self.target(m[2]))
         if m := says(r"(\S+) replaces (\S+)(?: to (\S+))?(?: at (\S+))?"):
@@ -264,6 +277,42 @@ class _Reader:
         if m := says(r"(\S+) (confirms|declines) (\S+)"):
             kind = kinds.CONFIRM if m[2] == "confirms" else kinds.DECLINE
             return self.add(kind, account=self.account(m[1]), target_id=self.target(m[3]))
+        if m := says(r"(\S+) offers (buying|selling) (\S+) at (\S+)"):
+            return self.add(
+                kinds.OFFER,
+                account=self.account(m[1]),
+                instrument=instrument,
+                side=SIDES[m[2]],
+                qty=self.qty(m[3]),
+                price_fen=self.fen(m[4]),
+            )
+        if m := says(r"(\S+) takes (\S+) from (\S+)"):
+            return self.add(kinds.TAKE, account=self.account(m[1]), qty=self.qty(m[2]), target_id=self.target(m[3]))
+        if m := says(r"(\S+) announces (buying|selling) (\S+) at (\S+)(?: bound (\S+))?"):
+            return self.add(
+                kinds.ANNOUNCE,
+                account=self.account(m[1]),
+                instrument=instrument,
+                side=SIDES[m[2]],
+                qty=self.qty(m[3]),
+                price_fen=self.fen(m[4]),
+                limit_price_fen=self.fen(m[5]),
+            )
+        if m := says(r"(\S+) applies for (\S+) in (\S+)"):
+            return self.add(kinds.APPLY, account=self.account(m[1]), qty=self.qty(m[2]), target_id=self.target(m[3]))
+        if m := says(r"(\S+) bids (\S+) at (\S+) in (\S+)(?: at least (\S+))?"):
+            return self.add(
+                kinds.BID,
+                account=self.account(m[1]),
+                qty=self.qty(m[2]),
+                price_fen=self.fen(m[3]),
+                target_id=self.target(m[4]),
+                min_qty=self.qty(m[5]),
+            )
+        if m := says(r"end stage (\S+)"):
+            return self.add(kinds.END_STAGE, target_id=self.target(m[1]))
+        if m := says(r"(block|unblock) (\S+)"):
+            return self.add(kinds.KILL_SWITCH, account=self.account(m[2]), flags=int(m[1] == "block"))
         if m := says(r"open (\S+)(?: in group (\d+))?"):
             return self.add(kinds.OPEN_ACCOUNT, account=self.account(m[1]), group=int(m[2] or NONE))
         if m := says(r"(\S+) (deposits|withdraws) (\S+)"):
@@ -365,16 +414,40 @@ class _Words:
             case EventKind.REJECTED:
                 return f"rejected {RejectReason(event['reason']).name}"
             case EventKind.ACCEPTED:
-                return f"accepted {order}: {_side(event['side'])} {qty}{price}{to}{of}"
+                joins = "" if event["contra_id"] == NONE else f" in {self.order(int(event['contra_id']))}"
+                return f"accepted {order}: {_side(event['side'])} {qty}{price}{to}{joins}{of}"
             case EventKind.TRADE:
                 both = f"leaves {leaves} and {int(event['contra_leaves_qty'])}"
                 fees = [units.text_from_fen(int(event[name])) for name in ("fee_fen", "contra_fee_fen")]
                 paid = f", fees {fees[0]} and {fees[1]}" if event["fee_fen"] or event["contra_fee_fen"] else ""
-                return f"trade {order} with {self.order(int(event['contra_id']))}: {qty}{price}, {both}{paid}{of}"
+                wait = ", pending" if event["flags"] & EventFlag.PENDING else ""
+                return f"trade {order} with {self.order(int(event['contra_id']))}: {qty}{price}, {both}{paid}{wait}{of}"
             case EventKind.REPLACED:
                 return f"replaced {order}: {_side(event['side'])} {qty}{price}, leaves {leaves}{of}"
             case EventKind.CANCELED | EventKind.EXPIRED | EventKind.DECLINED:
                 return f"{name} {order}: leaves {leaves} of {qty}{of}".replace("  ", " ")
+            case EventKind.DELIVERED | EventKind.VOIDED:
+                return f"{name} {order}: {qty}{price}{to}{of}"
+            case EventKind.INDICATIVE:
+                left = f", {leaves} to {_side(event['side'])} left" if leaves else ""
+                return f"{name}{price}: {qty}{left}{of}" if price else f"{name} nothing{of}"
+            case EventKind.ANNOUNCED | EventKind.STAGE_ENDED:
+                limit = event["high_price_fen"] if event["side"] == Side.SELL else event["low_price_fen"]
+                bound = "" if limit == NONE else f" bound {units.text_from_fen(int(limit))}"
+                stage = Stage(event["flags"]).name.lower()
+                return f"{name} {order}: {_side(event['side'])} {leaves}{price}{bound}, {stage}{of}"
+            case EventKind.APPLIED:
+                return f"{name} {order}: {qty} in {self.order(int(event['contra_id']))}, deposit {money}{of}"
+            case EventKind.SETTLED:
+                return f"{name} {order}: {qty}{price} for {money}, leaves {leaves}{of}"
+            case EventKind.MASS_CANCELED:
+                return f"{name} {account}: {qty}{of}"
+            case EventKind.KILL_SWITCH_SET:
+                return f"{name} {account}: {'on' if event['flags'] else 'off'}, {qty} canceled"
+            case EventKind.INSTRUMENT_HALTED:
+                return f"{name}{price}: {qty} seconds{of}"
+            case EventKind.LARGE_HOLDER:
+                return f"{name} {account}: {qty}{of}"
             case EventKind.ACCOUNT_OPENED:
                 return f"{name} {account}"
             case EventKind.DEPOSITED | EventKind.WITHDRAWN | EventKind.FINED:
@@ -392,25 +465,33 @@ class _Words:
                 return f"{name} {rule} {int(event['amount_fen'])}: {limits}{of}"
 
     def book(self, engine: Engine, instrument: int) -> list[str]:
-        """Asks from worst to best, bids from best to worst, then open proposals by id."""
+        """Asks from worst to best, bids from best to worst, then what else lives, by id."""
         levels: dict[tuple[int, int], list[str]] = {}
-        blocks = []
+        others = []
         for row in engine.canonical_state():
             if len(row) != LIVING_COLUMNS or row[0] != instrument:
                 continue
-            _, side, mode, order, _, price, leaves, _, contra, _, _ = row
-            at = units.text_from_fen(price)
-            if mode == TradingMode.BLOCK:
-                blocks.append(f"block {self.order(order)}: {_side(side)} {leaves} at {at} to {ACCOUNT_NAMES[contra]}")
-            else:
+            _, side, role, _, order, _, price, leaves, _, contra, _, _, stage, _ = row
+            if role == Role.ORDER:
                 levels.setdefault((side, price), []).append(f"{self.order(order)} {leaves}")
+                continue
+            end = ""
+            if role in (Role.PROPOSAL, Role.DEAL):
+                end = f" to {ACCOUNT_NAMES[contra]}"
+            elif role in (Role.APPLICATION, Role.BID):
+                end = f" in {self.order(contra)}"
+            elif role == Role.AUCTION:
+                end = f", {Stage(stage).name.lower()}"
+            name = "block" if role == Role.PROPOSAL else Role(role).name.lower()
+            at = units.text_from_fen(price)
+            others.append(f"{name} {self.order(order)}: {_side(side)} {leaves} at {at}{end}")
         asks = sorted((key for key in levels if key[0] == Side.SELL), reverse=True)
         bids = sorted((key for key in levels if key[0] == Side.BUY), reverse=True)
         drawn = []
         for side, price in asks + bids:
             name = "asks" if side == Side.SELL else "bids"
             drawn.append(f"{name} {units.text_from_fen(price)}: {', '.join(levels[side, price])}")
-        return drawn + blocks or ["empty"]
+        return drawn + others or ["empty"]
 
     def balances(self, engine: Engine, instrument: int, wanted: list[str]) -> list[str]:
         """Of the accounts that `wanted` names, in its order."""
@@ -421,7 +502,7 @@ class _Words:
             if not 0 <= number < len(cash) or not cash[number, 0]:
                 lines.append(f"{name} is not open")
                 continue
-            free, kept, locked, restricted, _ = held[number, instrument].tolist()
+            free, kept, locked, restricted = held[number, instrument].tolist()[:4]
             money, frozen = (units.text_from_fen(int(cash[number, column])) for column in (2, 3))
             end = f" restricted {restricted}" if restricted else ""
             lines.append(f"{name} cash {money} held {frozen} units {free} held {kept} locked {locked}{end}")
@@ -437,10 +518,11 @@ def _check_record(event: np.void, asked: np.void, seq: int, command_seq: int) ->
     assert event["seq"] == seq, f"seq is {event['seq']}, expected {seq}"
     assert event["command_seq"] == command_seq, f"command_seq is {event['command_seq']}, expected {command_seq}"
     assert event["time_ns"] == asked["time_ns"], "an event has the time of its command"
-    assert event["flags"] == 0, "flags are 0"
+    flagged = (EventKind.TRADE, EventKind.ANNOUNCED, EventKind.STAGE_ENDED, EventKind.KILL_SWITCH_SET)
+    assert event["flags"] == 0 or event["kind"] in flagged, "flags are 0"
     if event["kind"] != EventKind.TRADE:
         assert (event["fee_fen"], event["contra_fee_fen"]) == (0, 0), "only a trade has fees"
-    if event["kind"] == EventKind.EXPIRED:
+    if event["kind"] in (EventKind.EXPIRED, EventKind.DELIVERED, EventKind.VOIDED):
         return
     assert event["client_ref"] == asked["client_ref"], "client_ref is echoed"
     if event["kind"] == EventKind.TRADE:
@@ -455,13 +537,13 @@ def _check_record(event: np.void, asked: np.void, seq: int, command_seq: int) ->
 
 def _check_owner(event: np.void, asked: np.void, owners: dict[int, int]) -> None:
     """An order event and a trade name the accounts that entered the orders."""
-    if event["kind"] == EventKind.ACCEPTED:
+    if event["kind"] in (EventKind.ACCEPTED, EventKind.ANNOUNCED, EventKind.APPLIED):
         owners[int(event["order_id"])] = int(asked["account"])
         assert event["order_id"] == event["command_seq"], "an order's id is the number of its command"
     if event["kind"] == EventKind.TRADE:
         owners.setdefault(int(event["order_id"]), int(asked["account"]))
         assert event["contra"] == owners[int(event["contra_id"])], "contra is the account of contra_id"
-    if event["mode"]:
+    if event["mode"] and event["order_id"] != NONE:
         assert event["account"] == owners[int(event["order_id"])], "account is the account of order_id"
 
 

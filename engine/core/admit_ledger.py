@@ -1,0 +1,157 @@
+"""Why a command of the ledger loop is refused: blocks (rungs 4010 to 8050), and what does not trade."""
+
+import numpy as np
+
+from engine.codes import NONE, CommandKind, Participant, Phase, RejectReason, Rule, Side, TradingMode
+from engine.core.accounts import gross, is_open, lacks_cash, lacks_funds, lacks_units
+from engine.core.admit import (
+    MAX_AMOUNT_FEN,
+    MAX_CASH_FEN,
+    MAX_QTY_T,
+    MAX_UNITS_T,
+    refuse_head,
+    refuse_price,
+    refuse_qty,
+    target_slot,
+)
+from engine.core.negotiated import is_free
+from engine.core.prices import band_high, band_low
+from engine.core.state import (
+    NIL,
+    Ask,
+    Instrument,
+    Market,
+    Order,
+    Part,
+    instruments_of,
+    market_of,
+    orders_of,
+    rules_of,
+)
+from engine.jit import kernel
+
+MAX_ACCOUNTS = 2**24
+
+
+@kernel
+def _refuse_proposal(state: np.ndarray, ask: np.ndarray) -> int:
+    """Rungs 4030 to 8050 of a PROPOSE; funds are looked at when the counterparty confirms."""
+    instrument, qty, price = ask[Ask.INSTRUMENT], ask[Ask.QTY], ask[Ask.PRICE_FEN]
+    reason = refuse_price(state, instrument, price, NONE, 2**31)
+    if reason == RejectReason.NONE:
+        reason = refuse_qty(state, instrument, qty, rules_of(state)[instrument, Rule.LOT_T], MAX_QTY_T, 0)
+    if reason != RejectReason.NONE:
+        return reason
+    if ask[Ask.CONTRA] == ask[Ask.ACCOUNT]:
+        return RejectReason.SELF_TRADE
+    if qty < rules_of(state)[instrument, Rule.BLOCK_MIN_QTY_T]:
+        return RejectReason.BLOCK_TOO_SMALL
+    day = instruments_of(state)[instrument]
+    low, high = day[Instrument.BLOCK_LOW], day[Instrument.BLOCK_HIGH]
+    if is_free(state, instrument, qty):
+        low, high = band_low(state, instrument, NONE), band_high(state, instrument, NONE)
+    return RejectReason.NONE if low <= price <= high else RejectReason.BLOCK_PRICE_LIMIT
+
+
+@kernel
+def refuse_block(state: np.ndarray, ask: np.ndarray) -> int:
+    """Why a PROPOSE, CONFIRM or DECLINE is refused, or NONE: the whole ladder, top to bottom."""
+    slot, kind, account = target_slot(state, ask), ask[Ask.KIND], ask[Ask.ACCOUNT]
+    reason = refuse_head(state, ask, slot)
+    if reason != RejectReason.NONE:
+        return reason
+    if kind == CommandKind.PROPOSE:
+        return _refuse_proposal(state, ask)
+    if slot <= NIL:
+        return RejectReason.UNKNOWN_PROPOSAL
+    order = orders_of(state)[slot]
+    withdraws = kind == CommandKind.DECLINE and order[Order.ACCOUNT] == account
+    if order[Order.CONTRA] != account and not withdraws:
+        return RejectReason.NOT_COUNTERPARTY
+    if kind == CommandKind.DECLINE:
+        return RejectReason.NONE
+    if order[Order.UNTIL_NS] != NONE and ask[Ask.TIME_NS] >= order[Order.UNTIL_NS]:
+        return RejectReason.PROPOSAL_EXPIRED
+    instrument, qty = order[Order.INSTRUMENT], order[Order.LEAVES]
+    cash = gross(state, instrument, TradingMode.BLOCK, order[Order.PRICE]) * qty
+    buyer, seller = account, order[Order.ACCOUNT]
+    if order[Order.SIDE] == Side.BUY:
+        buyer, seller = seller, buyer
+    reason = lacks_funds(state, buyer, instrument, Side.BUY, cash, qty)
+    if reason != RejectReason.NONE:
+        return reason
+    return lacks_funds(state, seller, instrument, Side.SELL, cash, qty)
+
+
+@kernel
+def _refuse_cash(state: np.ndarray, ask: np.ndarray) -> int:
+    """DEPOSIT, WITHDRAW and FINE: a positive amount and an open account; what goes out must be there."""
+    amount, account, kind = ask[Ask.AMOUNT_FEN], ask[Ask.ACCOUNT], ask[Ask.KIND]
+    if amount == NONE:
+        return RejectReason.MISSING_FIELD
+    if amount <= 0 or amount > MAX_AMOUNT_FEN:
+        return RejectReason.OUT_OF_RANGE
+    if kind == CommandKind.DEPOSIT and market_of(state)[Market.CASH_IN_FEN] + amount > MAX_CASH_FEN:
+        return RejectReason.OUT_OF_RANGE
+    if not is_open(state, account):
+        return RejectReason.UNKNOWN_ACCOUNT
+    if kind != CommandKind.DEPOSIT and lacks_cash(state, account, amount):
+        return RejectReason.INSUFFICIENT_CASH
+    return RejectReason.NONE
+
+
+@kernel
+def _refuse_units(state: np.ndarray, ask: np.ndarray) -> int:
+    """ISSUE, SURRENDER and DEDUCT: a positive quantity of a known instrument; what goes out must be there."""
+    qty, account, kind = ask[Ask.QTY], ask[Ask.ACCOUNT], ask[Ask.KIND]
+    instrument = ask[Ask.INSTRUMENT]
+    known = 0 <= instrument < state[Part.INSTRUMENT_COUNT]
+    if qty == NONE:
+        return RejectReason.MISSING_FIELD
+    if qty <= 0 or qty > MAX_QTY_T:
+        return RejectReason.OUT_OF_RANGE
+    if kind == CommandKind.ISSUE and known:
+        if instruments_of(state)[instrument, Instrument.UNITS_ISSUED] + qty > MAX_UNITS_T:
+            return RejectReason.OUT_OF_RANGE
+    if not is_open(state, account):
+        return RejectReason.UNKNOWN_ACCOUNT
+    if not known:
+        return RejectReason.UNKNOWN_SYMBOL
+    if kind == CommandKind.ISSUE:
+        return RejectReason.NONE
+    return lacks_units(state, account, instrument, qty)
+
+
+@kernel
+def refuse_account(state: np.ndarray, ask: np.ndarray) -> int:
+    """OPEN_ACCOUNT and KILL_SWITCH."""
+    account, opens = ask[Ask.ACCOUNT], ask[Ask.KIND] == CommandKind.OPEN_ACCOUNT
+    if account == NONE:
+        return RejectReason.MISSING_FIELD
+    highest = Participant.INDIVIDUAL if opens else 1
+    if account < 0 or account >= MAX_ACCOUNTS or ask[Ask.FLAGS] > highest:
+        return RejectReason.OUT_OF_RANGE
+    if opens:
+        return RejectReason.ACCOUNT_EXISTS if is_open(state, account) else RejectReason.NONE
+    return RejectReason.NONE if is_open(state, account) else RejectReason.UNKNOWN_ACCOUNT
+
+
+@kernel
+def refuse_phase(ask: np.ndarray) -> int:
+    """PHASE names one that exists."""
+    return RejectReason.UNKNOWN_TYPE if ask[Ask.PHASE] > Phase.OPENING else RejectReason.NONE
+
+
+@kernel
+def refuse_move(state: np.ndarray, ask: np.ndarray) -> int:
+    """Why a command that does not trade is refused, or NONE; day rolls and rules are looked at in `day.py`."""
+    kind = ask[Ask.KIND]
+    if kind == CommandKind.DEPOSIT or kind == CommandKind.WITHDRAW or kind == CommandKind.FINE:
+        return _refuse_cash(state, ask)
+    if kind == CommandKind.ISSUE or kind == CommandKind.SURRENDER or kind == CommandKind.DEDUCT:
+        return _refuse_units(state, ask)
+    if kind == CommandKind.OPEN_ACCOUNT:
+        return refuse_account(state, ask)
+    if kind == CommandKind.PHASE:
+        return refuse_phase(ask)
+    return RejectReason.UNKNOWN_TYPE

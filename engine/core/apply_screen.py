@@ -1,0 +1,56 @@
+"""The loop of the screen: NEW, CANCEL, REPLACE, CLICK outside call auctions. `batch.py` says how loops share a batch.
+
+COMMAND ─ decode ─ admit_screen ─> reason? REJECTED : continuous | listed ─ living ─ emit ─> EVENTS
+"""
+
+import numpy as np
+
+from engine.codes import CommandKind, RejectReason
+from engine.core import continuous, listed
+from engine.core.admit import instrument_of, target_slot
+from engine.core.admit_screen import refuse_screen
+from engine.core.batch import Loop, begin, decode, start
+from engine.core.emit import emit_rejected
+from engine.core.state import Ask, Instrument, ask_of, instruments_of
+from engine.jit import entry
+
+
+@entry
+def apply_screen(state: np.ndarray, commands: np.ndarray, first: int, events: np.ndarray) -> int:
+    """Apply `commands[first:]` until done, something is missing, or a command belongs to another loop.
+
+    Parameters
+    ----------
+    state : the descriptor, int64, shape (PARTS,)
+    commands : COMMAND rows, shape (n,)
+    first : index of the first command to apply
+    events : EVENT rows to write into, from row 0; MARKET's EVENT_COUNT says how many were written
+
+    Returns
+    -------
+    int
+        Index of the first command not applied; MARKET's STOP says why when that is not n.
+    """
+    ask = ask_of(state)
+    start(state)
+    for index in range(first, commands.shape[0]):
+        decode(commands[index], ask)
+        if not begin(state, ask, events.shape[0], Loop.SCREEN):
+            return index
+        reason, kind = refuse_screen(state, ask), ask[Ask.KIND]
+        if reason != RejectReason.NONE:
+            emit_rejected(state, events, ask, reason)
+            continue
+        if kind == CommandKind.CANCEL:
+            continuous.cancel(state, events, ask)
+            continue
+        instrument = instrument_of(state, ask, target_slot(state, ask))
+        trades = instruments_of(state)[instrument, Instrument.TRADES]
+        if kind == CommandKind.NEW:
+            continuous.enter(state, events, ask)
+        elif kind == CommandKind.REPLACE:
+            continuous.replace(state, events, ask)
+        else:
+            listed.click(state, events, ask)
+        continuous.halt_if_moved(state, events, ask, instrument, trades)
+    return commands.shape[0]

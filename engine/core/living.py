@@ -1,0 +1,122 @@
+"""What lives in the pool, whatever its role: how an entry comes in, trades and leaves. Roles are `codes.Role`.
+
+    place   a slot is filled in             trade   both sides reduced, told, counted, delivered
+    remove  it leaves without trading, and what it held is released
+
+The caller has admitted the command and made room. Prices in fen, quantities in t.
+"""
+
+import numpy as np
+
+from engine.codes import NONE, EventKind, Role, Side
+from engine.core.accounts import deliver, gross, hold, hold_cash
+from engine.core.book import free_slot, take_slot, unlink
+from engine.core.emit import emit_order, emit_trade
+from engine.core.prices import note_trade
+from engine.core.state import Ask, Market, Order, market_of, orders_of
+from engine.jit import kernel
+
+
+@kernel
+def place(state: np.ndarray, ask: np.ndarray, role: int, instrument: int, side: int, mode: int, price_fen: int,
+          qty: int) -> int:  # fmt: skip
+    """A new entry of the running command's account; its slot. It is in no queue yet."""
+    orders = orders_of(state)
+    slot = take_slot(state, market_of(state)[Market.COMMAND_SEQ])
+    orders[slot, Order.LEAVES] = qty
+    orders[slot, Order.FILLED] = 0
+    orders[slot, Order.ACCOUNT] = ask[Ask.ACCOUNT]
+    orders[slot, Order.PRICE] = price_fen
+    orders[slot, Order.SIDE] = side
+    orders[slot, Order.INSTRUMENT] = instrument
+    orders[slot, Order.MODE] = mode
+    orders[slot, Order.CONTRA] = NONE
+    orders[slot, Order.UNTIL_NS] = NONE
+    orders[slot, Order.CLIENT_REF] = ask[Ask.CLIENT_REF]
+    orders[slot, Order.ROLE] = role
+    orders[slot, Order.STAGE] = 0
+    orders[slot, Order.BOUND] = NONE
+    return slot
+
+
+@kernel
+def hold_entry(state: np.ndarray, slot: int, qty: int) -> None:
+    """Freeze what `qty` of the entry may need at its price; negative releases."""
+    order = orders_of(state)[slot]
+    cash = gross(state, order[Order.INSTRUMENT], order[Order.MODE], order[Order.PRICE]) * qty
+    hold(state, order[Order.ACCOUNT], order[Order.INSTRUMENT], order[Order.SIDE], cash, qty)
+
+
+@kernel
+def remove(state: np.ndarray, events: np.ndarray, ask: np.ndarray, slot: int, kind: int) -> None:
+    """An entry leaves without trading: CANCELED, EXPIRED or DECLINED; its hold is released."""
+    orders = orders_of(state)
+    role = orders[slot, Order.ROLE]
+    row = emit_order(state, events, ask, kind, slot)
+    if kind == EventKind.EXPIRED:
+        events[row]["client_ref"] = orders[slot, Order.CLIENT_REF]
+    if role == Role.PROPOSAL:
+        events[row]["contra"] = orders[slot, Order.CONTRA]
+    elif role == Role.APPLICATION or role == Role.BID:
+        events[row]["contra_id"] = orders[slot, Order.CONTRA]
+    if role == Role.APPLICATION:
+        account, instrument = orders[slot, Order.ACCOUNT], orders[slot, Order.INSTRUMENT]
+        hold_cash(state, account, instrument, -orders[slot, Order.BOUND])
+    elif role != Role.PROPOSAL:
+        hold_entry(state, slot, -orders[slot, Order.LEAVES])
+    if role == Role.ORDER:
+        unlink(state, slot)
+    free_slot(state, slot, False)
+
+
+@kernel
+def trade(
+    state: np.ndarray,
+    events: np.ndarray,
+    ask: np.ndarray,
+    order_id: int,
+    account: int,
+    side: int,
+    mode: int,
+    held_price_fen: int,
+    price_fen: int,
+    qty: int,
+    leaves_qty: int,
+    maker: int,
+) -> int:
+    """Trade `qty` of taker `order_id` with the entry in slot `maker`; the row of the event.
+
+    `held_price_fen` is the price at which the taker's cash was held. The maker keeps its slot.
+    """
+    order = orders_of(state)[maker]
+    instrument, contra = order[Order.INSTRUMENT], order[Order.ACCOUNT]
+    order[Order.LEAVES] -= qty
+    order[Order.FILLED] += qty
+    row = emit_trade(state, events, ask, order_id, account, side, mode, price_fen, qty, leaves_qty, maker)
+    note_trade(state, instrument, mode, price_fen, qty)
+    if side == Side.BUY:
+        deliver(state, instrument, mode, account, contra, held_price_fen, price_fen, qty)
+    else:
+        deliver(state, instrument, mode, contra, account, order[Order.PRICE], price_fen, qty)
+    return row
+
+
+@kernel
+def trade_living(
+    state: np.ndarray,
+    events: np.ndarray,
+    ask: np.ndarray,
+    slot: int,
+    maker: int,
+    mode: int,
+    price_fen: int,
+    qty: int,
+) -> None:
+    """Trade two living entries with each other; both keep their slots."""
+    order = orders_of(state)[slot]
+    order[Order.LEAVES] -= qty
+    order[Order.FILLED] += qty
+    trade(
+        state, events, ask, order[Order.ID], order[Order.ACCOUNT], order[Order.SIDE], mode, order[Order.PRICE],
+        price_fen, qty, order[Order.LEAVES], maker,
+    )  # fmt: skip
