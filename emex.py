@@ -163,7 +163,8 @@ def _match(
     Counts what happened; says why a command was refused.
 
     Columns: time_ns, action; where the action needs them id, account, side, type, tif, price, quantity, instrument,
-    mode, target_id, contra, amount, phase, group, participant, until_ns. Prices and amounts are decimal text.
+    mode, target_id, contra, amount, phase, group, participant, until_ns, min_quantity, bound, post_only, switch.
+    Prices and amounts are decimal text.
     """
     _announce_compiling(engine)
     with _status("matching"):

@@ -25,6 +25,7 @@ from engine.codes import (
     NONE,
     CommandKind,
     EventKind,
+    OrderCondition,
     OrdType,
     Participant,
     Phase,
@@ -43,7 +44,8 @@ from engine.rules.sessions import Timetable
 from engine.venue import open_venue
 
 COLUMNS = ("time_ns", "action", "id", "account", "side", "type", "tif", "price", "quantity", "instrument", "mode",
-           "target_id", "contra", "amount", "phase", "group", "participant", "until_ns")  # fmt: skip
+           "target_id", "contra", "amount", "phase", "group", "participant", "until_ns", "min_quantity", "bound",
+           "post_only", "switch")  # fmt: skip
 """Everything a file may say; `time_ns` and `action` must be there."""
 EVENT_COLUMNS = ("seq", "time_ns", "event", "id", "account", "side", "price", "quantity", "leaves", "contra_id",
                  "reason")  # fmt: skip
@@ -54,16 +56,24 @@ ACTIONS = {
     "open": CommandKind.OPEN_ACCOUNT, "deposit": CommandKind.DEPOSIT, "withdraw": CommandKind.WITHDRAW,
     "issue": CommandKind.ISSUE, "surrender": CommandKind.SURRENDER, "fine": CommandKind.FINE,
     "deduct": CommandKind.DEDUCT, "phase": CommandKind.PHASE, "day_roll": CommandKind.DAY_ROLL,
+    "mass_cancel": CommandKind.MASS_CANCEL, "offer": CommandKind.OFFER, "take": CommandKind.TAKE,
+    "announce": CommandKind.ANNOUNCE, "apply": CommandKind.APPLY, "bid": CommandKind.BID,
+    "end_stage": CommandKind.END_STAGE, "kill_switch": CommandKind.KILL_SWITCH,
 }  # fmt: skip
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL}
-_TYPES = {"limit": OrdType.LIMIT, "market": OrdType.MARKET}
-_TIFS = {"day": TimeInForce.DAY, "ioc": TimeInForce.IOC, "fok": TimeInForce.FOK}
+_TYPES = {kind.name.lower(): kind for kind in (OrdType.LIMIT, OrdType.MARKET, OrdType.MARKET_TO_LIMIT)}
+_TIFS = {tif.name.lower(): tif for tif in TimeInForce}
+_YES_NO = {"no": 0, "yes": 1 << OrderCondition.POST_ONLY}
+_SWITCH = {"off": 0, "on": 1}
 _PHASES = {phase.name.lower(): phase for phase in Phase}
 _PARTICIPANTS = {kind.name.lower(): kind for kind in Participant}
 _MODES = {mode.name.lower(): mode for mode in TradingMode}
 _NAMED_ACCOUNTS = {"exchange": EXCHANGE_ACCOUNT, "government": GOVERNMENT_ACCOUNT}
-_ENTERS = (CommandKind.NEW, CommandKind.CLICK, CommandKind.PROPOSE)
-_NAMES_ANOTHER = (CommandKind.CANCEL, CommandKind.REPLACE, CommandKind.CONFIRM, CommandKind.DECLINE)
+_SIDED = (CommandKind.NEW, CommandKind.CLICK, CommandKind.PROPOSE, CommandKind.OFFER, CommandKind.ANNOUNCE)
+_ENTERS = (*_SIDED, CommandKind.TAKE, CommandKind.APPLY, CommandKind.BID)
+"""A command of these kinds has an id of its own; the others name an earlier one."""
+_NAMES_ANOTHER = (CommandKind.CANCEL, CommandKind.REPLACE, CommandKind.CONFIRM, CommandKind.DECLINE,
+                  CommandKind.END_STAGE)  # fmt: skip
 
 
 class Engine(Protocol):
@@ -108,6 +118,13 @@ class _Door:
         if not re.fullmatch(r"[0-9]{1,19}", value) or int(value) >= limit:
             raise self.fail(column, value, expected)
         return int(value)
+
+    def price(self, column: str, value: str) -> int:
+        """Decimal CNY as fen."""
+        price = self.read(column, value, units.fen_from_text)
+        if not 0 <= price < 2**31:
+            raise self.fail(column, value, "a price from 0.00 to 21474836.47")
+        return price
 
     def time(self, column: str, value: str) -> int:
         return self.whole(column, value, "whole nanoseconds since the epoch", 2**63)
@@ -231,7 +248,9 @@ def read_commands(path: Path, book: Rulebook) -> tuple[np.ndarray, _Door]:
         elif kind == CommandKind.DAY_ROLL:
             batch.add(kind, time_ns)["date"] = date_number(timetable.local_date(time_ns))
         else:
-            account = _account(door, batch, cells, "account", opened)
+            account = NONE
+            if kind != CommandKind.END_STAGE:
+                account = _account(door, batch, cells, "account", opened)
             contra = _account(door, batch, cells, "contra", opened) if "contra" in cells else NONE
             row = batch.add(kind, time_ns)
             row["account"], row["contra"] = account, contra
@@ -246,9 +265,7 @@ def _read_cells(door: _Door, cells: dict[str, str], row: Any, kind: CommandKind,
     row["ord_type"] = door.one_of("type", cells.get("type", "limit"), _TYPES)
     row["tif"] = door.one_of("tif", cells.get("tif", "day"), _TIFS)
     if "price" in cells:
-        price = door.read("price", cells["price"], units.fen_from_text)
-        if not 0 <= price < 2**31:
-            raise door.fail("price", cells["price"], "a price from 0.00 to 21474836.47")
+        price = door.price("price", cells["price"])
         row["price_fen"] = price
     if "quantity" in cells:
         row["qty"] = door.whole("quantity", cells["quantity"], "a whole number of tonnes from 0", 2**62)
@@ -257,22 +274,32 @@ def _read_cells(door: _Door, cells: dict[str, str], row: Any, kind: CommandKind,
         if not 0 <= amount < 2**62:
             raise door.fail("amount", cells["amount"], "an amount of CNY from 0.00")
         row["amount_fen"] = amount
+    if "bound" in cells:
+        row["limit_price_fen"] = door.price("bound", cells["bound"])
+    if "min_quantity" in cells:
+        row["min_qty"] = door.whole("min_quantity", cells["min_quantity"], "a whole number of tonnes from 0", 2**62)
     if "until_ns" in cells:
         row["until_ns"] = door.time("until_ns", cells["until_ns"])
     if "group" in cells:
         row["group"] = door.whole("group", cells["group"], "a whole number from 0 to 2147483647", 2**31)
     if "participant" in cells:
         row["flags"] = door.one_of("participant", cells["participant"], _PARTICIPANTS)
+    if "post_only" in cells:
+        row["flags"] = door.one_of("post_only", cells["post_only"], _YES_NO)
+    if "switch" in cells:
+        row["flags"] = door.one_of("switch", cells["switch"], _SWITCH)
     if "mode" in cells:
         row["mode"] = door.one_of("mode", cells["mode"], _MODES)
     symbol = cells.get("instrument", door.symbols[0])
     row["instrument"] = door.symbols.index(symbol) if symbol in door.symbols else len(door.symbols)
+    if kind == CommandKind.MASS_CANCEL and "instrument" not in cells:
+        row["instrument"] = NONE
     client_id = cells.get("id", "")
     if kind in _ENTERS:
         if client_id in door.entered_on and client_id:
             first = door.entered_on[client_id]
             raise door.fail("id", client_id, f"an id not used before (line {first} entered it)")
-        if "side" not in cells:
+        if kind in _SIDED and "side" not in cells:
             raise door.fail("side", "", "buy or sell")
         door.entered_on[client_id] = door.line
         door.order_ids[client_id] = seq

@@ -18,7 +18,7 @@ TINY = {"accounts": 2, "orders": 2, "ids": 2, "events": 1}
 def workload(name: str, count: int) -> np.ndarray:
     """Random commands, the same every time."""
     rng = np.random.default_rng([7, sum(name.encode())])
-    return random_commands(rng, count, 1, np.empty((0, 5), np.int64), real_market=name in ("cn-cea", "generic"))
+    return random_commands(rng, count, 1, np.empty((0, 6), np.int64), real_market=name in ("cn-cea", "generic"))
 
 
 def order(side: int, price_fen: int, qty: int = 1, account: int = 2) -> np.ndarray:
@@ -58,8 +58,8 @@ def test_an_account_far_away_is_opened_without_touching_the_others() -> None:
     exchange.submit(command(CommandKind.OPEN_ACCOUNT, account=2))
     exchange.submit(command(CommandKind.DEPOSIT, account=2, amount_fen=500))
     exchange.submit(command(CommandKind.OPEN_ACCOUNT, account=5000, group=7))
-    rows = [row for row in exchange.canonical_state() if row[0] in (2, 5000) and len(row) == 15]
-    assert rows == [(2, -1, 500, *[0] * 12), (5000, 7, *[0] * 13)]
+    rows = [row for row in exchange.canonical_state() if row[0] in (2, 5000) and len(row) == 20]
+    assert rows == [(2, -1, 500, *[0] * 17), (5000, 7, *[0] * 18)]
 
 
 def test_an_order_priced_far_away_extends_the_ladder_and_keeps_every_queue() -> None:
@@ -87,7 +87,7 @@ def test_ladders_of_other_instruments_keep_their_queues_when_one_grows() -> None
         exchange.submit(command(CommandKind.PHASE, phase=Phase.AFTERNOON))
         assert exchange.submit(row)["kind"].tolist() == [EventKind.ACCEPTED]
     exchange.check()
-    book = [(row[0], row[5]) for row in exchange.canonical_state() if len(row) == LIVING_COLUMNS]
+    book = [(row[0], row[6]) for row in exchange.canonical_state() if len(row) == LIVING_COLUMNS]
     assert book == [(0, 90_000), (0, 50_000), (0, 10), (1, 95_000), (1, 20)]
 
 

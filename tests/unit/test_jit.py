@@ -42,7 +42,7 @@ def run_workload() -> np.ndarray:
     events = []
     for name in ("listed-cancel", "continuous-reject"):
         rng = np.random.default_rng(3)
-        rows = random_commands(rng, 800, 1, np.empty((0, 6), np.int64), real_market=False)
+        rows = random_commands(rng, 3000, 1, np.empty((0, 6), np.int64), real_market=False)
         assert set(CommandKind) <= set(rows["kind"].tolist())
         events.append(Exchange(compiled(name), accounts=2, orders=2, ids=2, events=1).submit(rows))
     return np.concatenate(events)
@@ -58,7 +58,8 @@ def versions() -> dict[str, int]:
 def test_no_kernel_has_two_versions_and_each_entry_has_one() -> None:
     counts = versions()
     assert {name: count for name, count in counts.items() if count > 1} == {}
-    assert counts["engine.core.apply.apply_screen"] == counts["engine.core.apply.apply_ledger"] == 1
+    assert counts["engine.core.apply_screen.apply_screen"] == counts["engine.core.apply_ledger.apply_ledger"] == 1
+    assert counts["engine.core.apply_other.apply_other"] == 1
     assert counts["engine.core.day.open_venue"] == 1
 
 
@@ -92,6 +93,6 @@ def test_the_workload_of_this_file_trades_and_refuses_as_the_reference_does() ->
     events = run_workload()
     assert (events["kind"] == EventKind.TRADE).any()
     assert len(set(events["reason"].tolist()) & set(RejectReason)) > 10
-    rows = random_commands(np.random.default_rng(3), 800, 1, np.empty((0, 6), np.int64), real_market=False)
+    rows = random_commands(np.random.default_rng(3), 3000, 1, np.empty((0, 6), np.int64), real_market=False)
     expected = [ReferenceExchange(compiled(name)).submit(rows) for name in ("listed-cancel", "continuous-reject")]
     assert events.tobytes() == np.concatenate(expected).tobytes()
