@@ -110,9 +110,9 @@ def _refuse_bound(state: np.ndarray, ask: np.ndarray, instrument: int, low_fen: 
     other = refuse_price(
         state, instrument, bound, band_low(state, instrument, NONE), band_high(state, instrument, NONE)
     )
-    if reserve == RejectReason.NONE or other == RejectReason.NONE:
-        return max(reserve, other)
-    return min(reserve, other)
+    if other == RejectReason.NONE or (reserve != RejectReason.NONE and reserve < other):
+        return reserve
+    return other
 
 
 @kernel

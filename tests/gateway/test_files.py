@@ -110,17 +110,17 @@ BAD_CELLS: dict[str, tuple[str, str, str, str]] = {
         "one of limit, market",
     ),
     "an unknown validity": (
-        line("new", account="a", side="buy", tif="gtc"),
+        line("new", account="a", side="buy", tif="gtx"),
         "tif",
-        "'gtc'",
-        "one of day, ioc, fok",
+        "'gtx'",
+        "one of day, gtc, ioc, fok, gtd",
     ),
     "an unknown phase": (line("phase", phase="lunch"), "phase", "'lunch'", "one of closed, morning"),
     "an unknown mode": (
-        line("new", account="a", side="buy", mode="auction"),
+        line("new", account="a", side="buy", mode="barter"),
         "mode",
-        "'auction'",
-        "one of continuous, listed, block",
+        "'barter'",
+        "one of no_screen, continuous, listed, block",
     ),
     "a price with three decimals": (
         line("new", account="a", side="buy", price="48.005", quantity="1"),

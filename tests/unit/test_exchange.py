@@ -10,7 +10,8 @@ from engine.digest import EventDigest, state_digest
 from engine.exchange import Exchange
 from engine.records import COMMAND, EVENT, command, empty_commands
 from engine.reference import ReferenceExchange
-from tests.oracle.campaign import LIVING_COLUMNS, NAMES, compiled, random_commands
+from tests.oracle.campaign import LIVING_COLUMNS, NAMES, compiled
+from tests.oracle.commands import View, opening_commands, random_commands
 
 TINY = {"accounts": 2, "orders": 2, "ids": 2, "events": 1}
 
@@ -18,7 +19,10 @@ TINY = {"accounts": 2, "orders": 2, "ids": 2, "events": 1}
 def workload(name: str, count: int) -> np.ndarray:
     """Random commands, the same every time."""
     rng = np.random.default_rng([7, sum(name.encode())])
-    return random_commands(rng, count, 1, np.empty((0, 6), np.int64), real_market=name in ("cn-cea", "generic"))
+    venue = ReferenceExchange(compiled(name))
+    first = opening_commands(View.of(venue))
+    venue.submit(first)
+    return np.concatenate([first, random_commands(rng, count, len(first) + 1, View.of(venue))])
 
 
 def order(side: int, price_fen: int, qty: int = 1, account: int = 2) -> np.ndarray:

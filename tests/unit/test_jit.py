@@ -17,9 +17,11 @@ from engine import jit
 from engine.codes import CommandKind, EventKind, RejectReason
 from engine.exchange import Exchange
 from engine.reference import ReferenceExchange
-from tests.oracle.campaign import compiled, random_commands
+from tests.oracle.campaign import compiled
+from tests.oracle.commands import View, opening_commands, random_commands
 
 ROOT = Path(__file__).parents[2]
+MARKETS = ("listed-cancel", "continuous-reject")
 compiled_only = pytest.mark.skipif(
     not jit.JIT_ENABLED, reason="NUMBA_DISABLE_JIT=1: kernels are plain Python functions, nothing is compiled"
 )
@@ -37,15 +39,21 @@ def dispatchers() -> dict[str, Any]:
     return found
 
 
+def workload(name: str) -> np.ndarray:
+    """Every command kind, on one rulebook."""
+    venue = ReferenceExchange(compiled(name))
+    first = opening_commands(View.of(venue))
+    venue.submit(first)
+    rows = random_commands(np.random.default_rng(3), 3000, len(first) + 1, View.of(venue))
+    assert set(CommandKind) <= set(rows["kind"].tolist())
+    return np.concatenate([first, rows])
+
+
 def run_workload() -> np.ndarray:
     """Events of both kinds of market, every command kind among the commands."""
-    events = []
-    for name in ("listed-cancel", "continuous-reject"):
-        rng = np.random.default_rng(3)
-        rows = random_commands(rng, 3000, 1, np.empty((0, 6), np.int64), real_market=False)
-        assert set(CommandKind) <= set(rows["kind"].tolist())
-        events.append(Exchange(compiled(name), accounts=2, orders=2, ids=2, events=1).submit(rows))
-    return np.concatenate(events)
+    return np.concatenate(
+        [Exchange(compiled(name), accounts=2, orders=2, ids=2, events=1).submit(workload(name)) for name in MARKETS]
+    )
 
 
 def versions() -> dict[str, int]:
@@ -93,6 +101,5 @@ def test_the_workload_of_this_file_trades_and_refuses_as_the_reference_does() ->
     events = run_workload()
     assert (events["kind"] == EventKind.TRADE).any()
     assert len(set(events["reason"].tolist()) & set(RejectReason)) > 10
-    rows = random_commands(np.random.default_rng(3), 3000, 1, np.empty((0, 6), np.int64), real_market=False)
-    expected = [ReferenceExchange(compiled(name)).submit(rows) for name in ("listed-cancel", "continuous-reject")]
+    expected = [ReferenceExchange(compiled(name)).submit(workload(name)) for name in MARKETS]
     assert events.tobytes() == np.concatenate(expected).tobytes()
