@@ -3,7 +3,7 @@
     exchange = Exchange(load_market("cn-cea"))
     events = exchange.submit(commands)
 
-It keeps no rule of its own. `engine/reference.py` offers the same three methods and must give the same events.
+It keeps no rule of its own. `engine/reference/` offers the same methods and must give the same events.
 """
 
 from collections.abc import Iterator
