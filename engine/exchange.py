@@ -137,6 +137,10 @@ class Exchange:
         """Copies of cash (accounts, ACCOUNT_COLUMNS) and units (accounts, instruments, UNITS_COLUMNS)."""
         return self._accounts.copy(), self._units.reshape(-1, len(self.symbols), layout.UNITS_COLUMNS).copy()
 
+    def brought_in(self) -> tuple[int, list[int]]:
+        """Cash paid in and not out again, fen; units issued, t, by instrument: what all balances must add up to."""
+        return int(self._market[0, Market.CASH_IN_FEN]), self._instruments[:, Instrument.UNITS_ISSUED].tolist()
+
     def check(self) -> None:
         """Assert every invariant: conservation, no negative balance, queues, bitmaps and counts agree."""
         accounts, units = self.balances()

@@ -117,10 +117,9 @@ class Port:
         self._engine.check()
         accounts, units = self._engine.balances()
         owned = units[:, :, : Units.BIDDING]
-        scalars = list(self._engine.canonical_state())
-        issued = [row[7] for row in scalars[1 : 1 + len(self.book.symbols)]]
+        cash_in, issued = self._engine.brought_in()
         return {
-            "cash_in_fen": scalars[0][4],
+            "cash_in_fen": cash_in,
             "cash_in_accounts_fen": int(accounts[:, [Account.CASH, Account.CASH_HELD]].sum()),
             "allowances_issued_t": issued[ALLOWANCE],
             "allowances_in_accounts_t": int(owned[:, ALLOWANCE].sum()),

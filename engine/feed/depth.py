@@ -9,6 +9,7 @@ from sortedcontainers import SortedDict
 
 from engine.codes import NONE, EventKind, Side, TradingMode
 
+_SCREEN = (TradingMode.CONTINUOUS, TradingMode.LISTED, TradingMode.CALL)
 _LEAVES_BOOK = (EventKind.CANCELED, EventKind.EXPIRED)
 
 
@@ -25,8 +26,8 @@ class DepthFeed:
 
     def update(self, events: np.ndarray) -> None:
         """Take in EVENT rows, shape (n,), in order and without gaps."""
-        mine = (events["instrument"] == self._instrument) & (events["mode"] != TradingMode.BLOCK) & (events["mode"] > 0)
-        events = events[mine]
+        mine = (events["instrument"] == self._instrument) & np.isin(events["mode"], _SCREEN)
+        events = events[mine & (events["kind"] != EventKind.INDICATIVE)]
         if len(events) == 0:
             return
         self._reach(int(max(events["order_id"].max(), events["contra_id"].max())))

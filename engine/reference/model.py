@@ -245,6 +245,10 @@ class Venue:
             units[number] = [h.row() for h in a.holdings]
         return cash, units
 
+    def brought_in(self) -> tuple[int, list[int]]:
+        """Cash paid in and not out again, fen; units issued, t, by instrument: what all balances must add up to."""
+        return self._cash_in, [day.issued for day in self._days]
+
     def check(self) -> None:
         """Assert conservation and that no balance is negative."""
         accounts = self._accounts.values()

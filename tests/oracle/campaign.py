@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.codes import EventKind, RejectReason
+from engine.codes import EventKind, RejectReason, Side
 from engine.digest import EventDigest, state_digest
 from engine.exchange import Exchange, compile_loops
+from engine.feed.depth import DepthFeed
 from engine.records import EVENT
 from engine.reference import ReferenceExchange
 from engine.rules.compiler import CompiledRules, compile_rulebook
@@ -46,6 +47,7 @@ def run(name: str, seed: int, count: int, *, engines_check: bool = True) -> dict
     opening = int(rng.integers(2013, 2025)) * 10_000 + 101
     digests = EventDigest(), EventDigest()
     seen: dict[str, int] = {}
+    depth = DepthFeed()
     done = 0
     while done < count:
         view = View.of(slow)
@@ -62,6 +64,9 @@ def run(name: str, seed: int, count: int, *, engines_check: bool = True) -> dict
         assert events.tobytes() == np.concatenate(expected).tobytes(), describe(events, np.concatenate(expected), where)
         assert list(fast.canonical_state()) == list(slow.canonical_state()), where
         fast.check()
+        depth.update(events)
+        for side in Side:
+            assert depth.levels(side, 1000) == displayed(slow, side), f"{where}: depth feed"
         digests[0].update(events)
         cut = int(rng.integers(0, size + 1))
         for part in (rows[:cut], rows[cut:]):
@@ -75,6 +80,12 @@ def run(name: str, seed: int, count: int, *, engines_check: bool = True) -> dict
     assert digests[0].hexdigest() == digests[1].hexdigest(), f"{name}, seed {seed}: another split, other bytes"
     assert state_digest(fast.canonical_state()) == state_digest(tight.canonical_state())
     return seen
+
+
+def displayed(venue: ReferenceExchange, side: Side) -> list[tuple[int, int]]:
+    """The first instrument's book as (price, tonnes), best first."""
+    day = venue._days[0]
+    return [(price, sum(order.leaves for order in day.book[side][price])) for price in venue._prices(day, side)]
 
 
 def describe(events: np.ndarray, expected: np.ndarray, where: str) -> str:
