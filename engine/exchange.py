@@ -308,6 +308,12 @@ def compile_loops(only: int | None = None) -> None:
     compile_side_by_side(loops, examples, "from engine.exchange import compile_loops; compile_loops(1)")
 
 
+def compile_all() -> None:
+    """Have every loop compiled, also the one that only some markets need; from the cache at once, else in a minute."""
+    compile_loops()
+    compile_loops(len(_LOOPS) - 1)
+
+
 def _grown(table: np.ndarray, wanted: int) -> np.ndarray:
     """A copy with room for at least `wanted` rows, twice as long as before; new rows are zero."""
     grown = np.zeros((max(2 * len(table), wanted), *table.shape[1:]), table.dtype)

@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.codes import EventKind, RejectReason, Side
 from engine.digest import EventDigest, state_digest
-from engine.exchange import Exchange, compile_loops
+from engine.exchange import Exchange, compile_all
 from engine.feed.depth import DepthFeed
 from engine.records import EVENT
 from engine.reference import ReferenceExchange
@@ -108,8 +108,7 @@ def main() -> None:
     first = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     names = sys.argv[3:] or NAMES
     each = -(-total // len(names))
-    compile_loops()
-    compile_loops(2)
+    compile_all()
     jobs = [(name, first + n, min(20_000, each - n * 20_000)) for name in names for n in range(-(-each // 20_000))]
     done, trades = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
     with ProcessPoolExecutor(2) as pool:
