@@ -131,22 +131,58 @@ def _scenarios(*, as_json: JsonOption = False) -> None:
     _show(list_scenarios(), _print_titles, as_json=as_json)
 
 
-@app.command("rules", epilog="Example: emex rules guangdong --at 2016-12-23")
+@app.command(
+    "rules", epilog="Examples: emex rules guangdong --at 2016-12-23; emex rules diff hubei@2016-07-17 hubei@2016-07-18"
+)
 def _rules(
-    market: Annotated[str | None, typer.Argument(metavar="[MARKET]", help="Omit it to list the markets.")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="MARKET | diff A B", help="Omit it to list the markets.")
+    ] = None,
     *,
-    at: Annotated[str | None, typer.Option(metavar="DATE", help="Only what is in force on that day.")] = None,
+    at: Annotated[str | None, typer.Option(metavar="DATE", help="MARKET as of that day; else the newest.")] = None,
+    table: Annotated[bool, typer.Option("--table", help="MARKET's values as written, not sentences.")] = False,
+    page: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", dir_okay=False, help="Write all markets side by side.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List markets, or show one and its sources."""
-    if market is None:
-        from engine.rules.schema import list_markets
+    """List markets, show one in words with its sources, or say what differs.
 
-        _show(list_markets(), _print_titles, as_json=as_json)
-    else:
-        from engine.rules.show import describe, print_rules
+    MARKET is a name from the list or the path of a .toml file; so are A and B of `diff A B`, each perhaps with @DATE
+    behind it.
+    """
+    _refuse_together(words or [], at=at, table=table, page=page)
+    match words or []:
+        case [] if page:
+            from engine.rules.page import print_page, write_page
 
-        _show(describe(market, at), print_rules, as_json=as_json)
+            _show(write_page(page), print_page, as_json=as_json)
+        case []:
+            from engine.rules.schema import list_markets
+
+            _show(list_markets(), _print_titles, as_json=as_json)
+        case ["diff", a, b]:
+            from engine.rules.show import describe_differences, print_differences
+
+            _show(describe_differences(a, b), print_differences, as_json=as_json)
+        case market:
+            from engine.rules.show import describe, print_rules, print_table
+
+            _show(describe(market[0], at), print_table if table else print_rules, as_json=as_json)
+
+
+def _refuse_together(words: list[str], *, at: str | None, table: bool, page: Path | None) -> None:
+    """One MARKET, or `diff A B`, or --page, or nothing; --at and --table beside a MARKET alone."""
+    from engine.errors import EmexError
+
+    got, diff = " ".join(words), words[:1] == ["diff"]
+    if (diff and len(words) != 3) or (not diff and len(words) > 1):
+        raise EmexError(f"rules: got {got!r}, expected one MARKET, or diff A B")
+    if page and words:
+        raise EmexError(f"--page: got {got!r} beside it, expected neither MARKET nor diff: the page shows all markets")
+    if (at or table) and (diff or not words):
+        option = "--at" if at else "--table"
+        raise EmexError(f"{option}: got {got or 'no market'!r} beside it, expected MARKET (of diff A B write A@DATE)")
 
 
 @app.command("match", epilog="Example: emex match --rules generic --orders orders.csv --events events.csv")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numba
 import pytest
+from rich.cells import cell_len
 
 ROOT = Path(__file__).parents[2]
 ORDERS = """time_ns,action,id,account,side,type,tif,price,quantity
@@ -61,6 +62,57 @@ def test_rules_can_be_shown_as_of_a_day() -> None:
     assert (wrong.returncode, wrong.stderr) == (2, "error: --at: got 'tomorrow', expected a day such as 2021-07-16\n")
 
 
+def test_rules_are_said_in_words_within_80_columns() -> None:
+    done = _emex("rules", "guangdong", COLUMNS="80")
+    assert done.returncode == 0
+    assert max(cell_len(line.rstrip()) for line in done.stdout.splitlines()) <= 80
+    chapters = ["Products", "Hours", "Screen", "Blocks", "Offers", "Auctions", "Close", "Access", "Fees", "Settlement"]
+    starts = [line.split()[0] for line in done.stdout.splitlines() if line[:1].isupper() and line.split()[0].isalpha()]
+    assert starts == [*chapters, "Changes", "Sources"]
+    assert "from 2015-06-11" in done.stdout
+    assert "[P118 unverified, ours unverified]" in done.stdout
+    as_of = _emex("rules", "guangdong", "--at", "2015-06-10").stdout
+    assert "A taker may click any listing at any price. [P103]\n  可点选任一价位上的任一挂牌。" in as_of
+    assert "Changes" not in as_of
+    assert "screen.click_levels" in _emex("rules", "guangdong", "--table").stdout
+
+
+def test_rules_as_json_give_each_sentence_with_its_sources() -> None:
+    said = json.loads(_emex("rules", "hubei", "--at", "2016-07-18", "--json").stdout)["sentences"]
+    (band,) = [row for row in said if "screen.band_up_bp" in row["keys"]]
+    assert band["en"] == "Prices may fall by 1 % and rise by 10 % from the previous close."
+    assert band["zh"] == "涨跌幅限制：较上一交易日收盘价，跌幅1%、涨幅10%。"
+    assert band["keys"] == ["screen.band_down_bp", "screen.band_up_bp"]
+    assert (band["source_ids"], band["unverified_ids"], band["verified"]) == (["DATA", "P51"], ["DATA"], False)
+
+
+def test_rules_diff_says_what_differs() -> None:
+    days = ("guangdong@2015-06-10", "guangdong@2015-06-11")
+    result = json.loads(_emex("rules", "diff", *days, "--json").stdout)
+    assert (result["a"], result["b"]) == days
+    assert [row["keys"] for row in result["differences"]] == [
+        ["screen.click_levels", "screen.click_choice"],
+        ["close.trades"],
+    ]
+    assert result["differences"][0]["b"] == {
+        "en": "A taker may click only the oldest listing at the best price.",
+        "zh": "只能点选最优价位上最早的挂牌。",
+    }
+    assert "guangdong on two days, 2015-06-10 and 2015-06-11" in _emex("rules", "diff", *days).stdout
+    same = _emex("rules", "diff", "hubei", "engine/rules/markets/hubei.toml")
+    assert (same.returncode, same.stdout.splitlines()[-1]) == (0, "Nothing differs. 没有差别。")
+    other = json.loads(_emex("rules", "diff", "generic", "cn-cea", "--json").stdout)["differences"]
+    assert [row["a"] for row in other if "screen.click_levels" in row["keys"]] == [None]
+
+
+def test_rules_side_by_side_are_written_as_a_page(tmp_path: Path) -> None:
+    page = tmp_path / "rules.html"
+    result = json.loads(_emex("rules", "--page", str(page), "--json").stdout)
+    assert (result["page"], "hubei" in result["markets"]) == (str(page), True)
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert _emex("rules", "--page", str(page)).stdout.startswith(f"page: {page} (")
+
+
 def test_match_gives_the_same_digest_on_both_engines(tmp_path: Path) -> None:
     orders, events = tmp_path / "orders.csv", tmp_path / "events.csv"
     orders.write_text(ORDERS)
@@ -83,6 +135,13 @@ def test_bad_input_is_one_line_and_status_2(tmp_path: Path) -> None:
         (("match", "--rules", "atlantis", "--orders", str(orders)), ("atlantis", "cn-cea")),
         (("replay", "cea-1999"), ("cea-1999", "cea-2021")),
         (("rules", "atlantis"), ("atlantis", "generic")),
+        (("rules", "hubei", "tianjin"), ("hubei tianjin", "one MARKET, or diff A B")),
+        (("rules", "diff", "hubei"), ("diff hubei", "one MARKET, or diff A B")),
+        (("rules", "diff", "hubei", "hubei@2016-13-01"), ("2016-13-01", "a day such as 2021-07-16")),
+        (("rules", "diff", "hubei", "hubei", "--at", "2016-07-18"), ("--at", "expected MARKET")),
+        (("rules", "--table"), ("--table", "expected MARKET")),
+        (("rules", "hubei", "--page", str(tmp_path / "x.html")), ("--page", "hubei", "all markets")),
+        (("rules", "--page", str(tmp_path / "absent" / "x.html")), ("absent", "No such file")),
     ):
         done = _emex(*arguments)
         assert done.returncode == 2
