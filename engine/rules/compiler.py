@@ -24,7 +24,8 @@ from engine.codes import (
 )
 from engine.core.admit import MAX_QTY_T, MAX_VALUE_FEN
 from engine.errors import RulebookError
-from engine.rules.schema import FIELDS, Rulebook, in_force
+from engine.rules.fields import FIELDS
+from engine.rules.schema import Rulebook, in_force
 from engine.units import text_from_fen
 
 
@@ -87,6 +88,14 @@ def _prove_modes(book: Rulebook, row: np.ndarray) -> None:
         raise _refuse(book, "halt", int(row[Rule.HALT_SECONDS]), "both move_bp and seconds, or neither")
 
 
+def _prove_close(book: Rulebook, row: np.ndarray) -> None:
+    """Blocks are outside the closing price in every market, and only what trades can make one."""
+    names = [mode.name.lower() for mode in TradingMode if row[Rule.CLOSE_MODES] >> mode & 1]
+    for name in ("block", "no_screen"):
+        if name in names:
+            raise _refuse(book, "close.modes", names, f"no {name!r} among them")
+
+
 def _prove_auction(book: Rulebook, row: np.ndarray) -> None:
     """Stages and lots of one-way auctions must fit each other."""
     stages = [stage.name.lower() for stage in Stage if row[Rule.AUCTION_STAGES] >> stage & 1]
@@ -142,6 +151,7 @@ def compile_rulebook(book: Rulebook) -> CompiledRules:
             _prove_bounds(book, row)
             _prove_modes(book, row)
             _prove_median(book, row)
+            _prove_close(book, row)
             _prove_auction(book, row)
             _prove_access(book, row)
             rows.append(row)

@@ -8,7 +8,8 @@ from typing import Any
 
 from engine.codes import NONE, Phase, TradingMode
 from engine.rules import terms
-from engine.rules.schema import FIELDS, Rulebook, SourcedValue
+from engine.rules.fields import FIELDS
+from engine.rules.schema import Rulebook, SourcedValue
 from engine.rules.terms import Both
 
 _ABSENT = {f"{field.section}.{field.key}": field.absent for field in FIELDS}

@@ -368,6 +368,67 @@ def test_a_listed_market_with_orders_that_cross_is_refused(key: str, old: str, n
     assert message == f"broken.toml: screen.{key}: got {got}, expected only {only} in a listed market"
 
 
+FITTING = {
+    "blocks in the close": (
+        "[settlement]",
+        '[close]\nmodes = { value = ["continuous", "block"], source = "test" }\n[settlement]',
+        "close.modes",
+        "no 'block' among them",
+    ),
+    "an auction without bidding": (
+        "[auction]",
+        '[auction]\nstages = { value = ["application", "timed"], source = "test" }',
+        "auction.stages",
+        "'bidding' among them",
+    ),
+    "applications for a whole lot": (
+        "[auction]",
+        """[auction]
+lots = { value = "whole", source = "test" }
+stages = { value = ["application", "bidding"], source = "test" }""",
+        "auction.lots",
+        "'part' where there are applications",
+    ),
+    "a deposit without applications": (
+        "[auction]",
+        '[auction]\ndeposit_bp = { value = 1000, source = "test" }',
+        "auction.deposit_bp",
+        "none without applications",
+    ),
+    "half a halt": (
+        "[settlement]",
+        '[halt]\nmove_bp = { value = 500, source = "test" }\n[settlement]',
+        "halt",
+        "both move_bp and seconds, or neither",
+    ),
+    "orders without a screen": (
+        'mode = { value = "continuous"',
+        'mode = { value = "no_screen"',
+        "screen.order_types",
+        "an empty list without a screen",
+    ),
+    "disclosure without holdings": (
+        "funded = { value = true, source",
+        "funded = { value = false, source",
+        "access.disclose",
+        "none where settlement.funded is false",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FITTING)
+def test_rules_that_do_not_fit_each_other_are_refused(fault: str, tmp_path: Path) -> None:
+    old, new, key, expected = FITTING[fault]
+    base = CONTINUOUS
+    if key == "access.disclose":
+        base = base.replace(
+            "[settlement]", '[access]\ndisclose_covered_t = { value = 5, source = "test" }\n[settlement]'
+        )
+    message = complaint(tmp_path, base, old, new)
+    assert message.startswith(f"broken.toml: {key}: got ")
+    assert message.endswith(expected)
+
+
 def test_a_listed_market_says_how_many_levels_can_be_clicked(tmp_path: Path) -> None:
     message = complaint(tmp_path, LISTED, 'click_levels = { value = 2, source = "test" }', "")
     assert "screen.click_levels: got None, expected price levels in a listed market" in message

@@ -13,7 +13,8 @@ from engine.codes import CommandKind, OrderCondition, OrdType, Participant, Phas
 from engine.rules import terms
 from engine.rules.page import page, write_page
 from engine.rules.phrases import GROUPS
-from engine.rules.schema import ATTRIBUTES, FIELDS, MARKETS, PRODUCTS, Field, Rulebook, SourcedValue, find_rulebook
+from engine.rules.fields import ATTRIBUTES, FIELDS, PRODUCTS, Field
+from engine.rules.schema import MARKETS, Rulebook, SourcedValue, find_rulebook
 from engine.rules.show import describe
 from engine.rules.words import NEWEST, differences, history, sentences
 
