@@ -11,9 +11,9 @@ import pytest
 
 from engine.codes import CommandKind, OrderCondition, OrdType, Participant, Phase, SelfTrade, Stage, TimeInForce
 from engine.rules import terms
+from engine.rules.fields import ATTRIBUTES, FIELDS, PRODUCTS, Field
 from engine.rules.page import page, write_page
 from engine.rules.phrases import GROUPS
-from engine.rules.fields import ATTRIBUTES, FIELDS, PRODUCTS, Field
 from engine.rules.schema import MARKETS, Rulebook, SourcedValue, find_rulebook
 from engine.rules.show import describe
 from engine.rules.words import NEWEST, differences, history, sentences
