@@ -783,3 +783,70 @@ def test_a_byte_order_mark_spaces_and_empty_lines_do_no_harm(tmp_path: Path) -> 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(OrderFileError, match=r"nowhere/events\.csv: cannot be written"):
         match_file("generic", written(tmp_path, funded(1)), tmp_path / "nowhere" / "events.csv")
+
+
+OPENED = 1_420_423_200_000_000_000
+"""2015-01-05 10:00 +08:00, a morning in Beijing."""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_file_may_hold_an_auction_an_offer_and_what_cancels_everything(engine: str, tmp_path: Path) -> None:
+    lines = [
+        f"{OPENED},deposit,,ann,,,,,1000000.00,,",
+        f"{OPENED},deposit,,ben,,,,,1000000.00,,",
+        f"{OPENED},issue,,cem,,,3000,,,,",
+        f"{OPENED},announce,lot,cem,sell,50.00,1000,,,60.00,",
+        f"{OPENED},bid,b1,ann,,51.00,1000,lot,,,",
+        f"{OPENED},bid,b2,ben,,60.10,1000,lot,,,",
+        f"{OPENED},end_stage,,,,,,lot,,,",
+        f"{OPENED},bid,b3,ben,,52.00,1000,lot,,,",
+        f"{OPENED},end_stage,,,,,,lot,,,",
+        f"{OPENED},offer,o1,cem,sell,50.00,20,,,,",
+        f"{OPENED},take,t1,ann,,,5,o1,,,",
+        f"{OPENED},mass_cancel,,cem,,,,,,,",
+        f"{OPENED},kill_switch,,cem,,,,,,,on",
+        f"{OPENED},offer,o2,cem,sell,50.00,20,,,,",
+    ]
+    header = "time_ns,action,id,account,side,price,quantity,target_id,amount,bound,switch"
+    rows = events_of(tmp_path, lines, "beijing", header, engine)
+    assert short(rows, "event", "id", "price", "quantity", "leaves", "contra_id", "reason") == [
+        "announced lot 50.00 1000 1000",
+        "accepted b1 51.00 1000 1000 lot",
+        "rejected b2 60.10 1000 BID_BELOW_RESERVE",
+        "stage_ended lot 50.00 1000 1000",
+        "accepted b3 52.00 1000 1000 lot",
+        "trade b3 52.00 1000 0 lot",
+        "canceled b1 51.00 1000 1000 lot",
+        "settled lot 52.00 1000 0",
+        "accepted o1 50.00 20 20",
+        "accepted t1 50.00 5 5 o1",
+        "trade t1 50.00 5 0 o1",
+        "canceled o1 50.00 20 15",
+        "mass_canceled 1",
+        "kill_switch_set 0",
+        "rejected o2 50.00 20 ACCOUNT_BLOCKED",
+    ]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_file_may_say_how_long_an_order_stands_and_on_what_condition(engine: str, tmp_path: Path) -> None:
+    opened = 1_780_365_600_000_000_000
+    lines = [
+        f"{opened},deposit,,ann,,,,,,1000000.00,,",
+        f"{opened},issue,,ben,,,3000,,,,,",
+        f"{opened},new,s1,ben,sell,205.00,10,limit,gtc,,,",
+        f"{opened},new,b1,ann,buy,205.00,5,limit,day,,,yes",
+        f"{opened},new,b2,ann,buy,205.00,20,limit,day,,15,",
+        f"{opened},new,b3,ann,buy,205.00,20,limit,gtd,,10,",
+        f"{opened},new,b4,ann,buy,,4,market_to_limit,day,,,",
+    ]
+    header = "time_ns,action,id,account,side,price,quantity,type,tif,amount,min_quantity,post_only"
+    rows = events_of(tmp_path, lines, "energy-rights", header, engine)
+    assert short(rows, "event", "id", "price", "quantity", "reason") == [
+        "accepted s1 205.00 10",
+        "rejected b1 205.00 5 WOULD_CROSS",
+        "rejected b2 205.00 20 MIN_QTY_NOT_FILLABLE",
+        "rejected b3 205.00 20 MISSING_FIELD",
+        "accepted b4 205.00 4",
+        "trade b4 205.00 4",
+    ]
