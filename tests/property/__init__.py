@@ -1,0 +1,1 @@
+"""What must hold whatever is commanded: both engines under random commands, audited from their events."""
