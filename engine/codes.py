@@ -32,7 +32,7 @@ class OrderCondition(IntEnum):
     """Bits of a NEW's `flags`, and what a rulebook offers (`Rule.CONDITIONS`)."""
 
     POST_ONLY = 0
-    """Refused where it would trade at once (FIX 18 = 6)."""
+    """Refused where it would trade at once (FIX 18 = 6); said of a NEW, a later REPLACE may trade."""
     MIN_QTY = 1
     """Refused unless so much trades at once (FIX 110); in the field `min_qty`, not in `flags`."""
 
@@ -107,7 +107,7 @@ class Phase(IntEnum):
     HALTED = 5
     """Trading suspended 临时停牌."""
     CALL = 6
-    """Call auction 集合竞价: orders gather; leaving the phase makes them trade."""
+    """Call auction 集合竞价: orders gather; leaving the phase makes them trade, a day roll lets them expire."""
     OPENING = 7
     """First minutes of a session, for rules that treat them apart."""
 
@@ -467,7 +467,7 @@ class Rule(IntEnum):
     CONDITIONS = 54
     """Bit mask over `OrderCondition`."""
     HALT_MOVE_BP = 55
-    """A move of the price by so much halts the instrument; NONE = never."""
+    """A move of the price by so much, from the previous close or the last halt, halts the instrument; NONE = never."""
     HALT_SECONDS = 56
     HOLDING_BEYOND_ALLOCATION = 57
     """1: of covered firms, what was allocated does not count towards the limits on holdings."""

@@ -29,7 +29,7 @@ Which fields a command reads, besides `kind`, `time_ns` and `client_ref` (echoed
     PHASE         phase
     DAY_ROLL      date = yyyymmdd of the day that begins
     SET_RULE      instrument rule amount_fen    (amount_fen carries the new value, in the rule's own unit)
-    KILL_SWITCH   account flags = 1 (only cancels from now on; everything open is cancelled) or 0
+    KILL_SWITCH   account flags = 1 (only cancels from now on; orders, offers, proposals are cancelled) or 0
     END_STAGE     target_id                     (an auction: on to its next stage, or settled)
 """
 

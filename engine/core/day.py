@@ -6,7 +6,7 @@ in the next call; a split changes no byte. `prices.py` says what the closing pri
 
 import numpy as np
 
-from engine.codes import NONE, RULE_COLUMNS, BlockReference, EventKind, RejectReason, Role, Rule, Side
+from engine.codes import NONE, RULE_COLUMNS, BlockReference, EventKind, Phase, RejectReason, Role, Rule, Side
 from engine.core.accounts import GOVERNMENT_ACCOUNT, holding_limit, is_open, owned, unlock_all
 from engine.core.book import forget_ids, slot_of
 from engine.core.emit import emit
@@ -52,7 +52,10 @@ def _row_at(state: np.ndarray, instrument: int, date: int) -> int:
 
 @kernel
 def _stays(state: np.ndarray, ask: np.ndarray, slot: int) -> bool:
-    """Whether it lives on: good till later, or of an auction; never across a change of its rules. Deals wait."""
+    """Whether it lives on: good till later, or of an auction; never across a change of its rules. Deals wait.
+
+    Nor does an order out of a call that nobody ended: its book may be crossed.
+    """
     order = orders_of(state)[slot]
     role, instrument = order[Order.ROLE], order[Order.INSTRUMENT]
     if role == Role.DEAL:
@@ -61,7 +64,7 @@ def _stays(state: np.ndarray, ask: np.ndarray, slot: int) -> bool:
     if rule_rows_of(state)[row, Rule.FROM_DATE] != rules_of(state)[instrument, Rule.FROM_DATE]:
         return False
     if role == Role.ORDER:
-        return order[Order.UNTIL_NS] > ask[Ask.TIME_NS]
+        return market_of(state)[Market.PHASE] != Phase.CALL and order[Order.UNTIL_NS] > ask[Ask.TIME_NS]
     return role == Role.AUCTION or role == Role.APPLICATION or role == Role.BID
 
 

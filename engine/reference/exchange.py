@@ -488,13 +488,18 @@ class ReferenceExchange(Ladder):
                 self._remove(ask, order, EventKind.EXPIRED, client_ref=order.client_ref)
 
     def _stays(self, ask: Ask, order: RestingOrder) -> bool:
-        """Whether an order lives on: good till later, or of an auction; never across a change of its rules."""
+        """Whether an order lives on: good till later, or of an auction; never across a change of its rules.
+
+        Nor out of a call that nobody ended: its book may be crossed.
+        """
         if (
             self._row_at(order.instrument, ask["date"])[Rule.FROM_DATE]
             != self._days[order.instrument].rules[Rule.FROM_DATE]
         ):
             return False
-        return order.role in AUCTION_ROLES or (order.role == Role.ORDER and order.until_ns > ask["time_ns"])
+        if order.role == Role.ORDER:
+            return self._phase != Phase.CALL and order.until_ns > ask["time_ns"]
+        return order.role in AUCTION_ROLES
 
     def _publish_large_holders(self, ask: Ask, instrument: int) -> None:
         for number in sorted(self._accounts):

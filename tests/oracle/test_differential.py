@@ -1,15 +1,15 @@
 """Fast engine against reference over random commands on tiny and real rulebooks, every event and every state.
 
-300,000 commands compiled; with the JIT off, where the compiled core is slow Python, 20,000.
+300,000 commands compiled; with the JIT off, where the compiled core is slow Python, 9,000.
 """
 
 import numba
 import pytest
 
 from engine.codes import EventKind, RejectReason
-from tests.oracle.campaign import NAMES, run
+from tests.oracle.campaign import NAMES, TINY_NAMES, run
 
-TOTAL = 20_000 if numba.config.DISABLE_JIT else 300_000
+TOTAL = 9_000 if numba.config.DISABLE_JIT else 300_000
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -19,9 +19,10 @@ def test_fast_engine_gives_the_reference_events_and_states_and_any_split_the_sam
     assert seen["TRADE"] > 0
 
 
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="40,000 commands are for the compiled lane")
 def test_random_commands_reach_every_event_and_every_reason() -> None:
     seen: dict[str, int] = {}
-    for name in NAMES:
+    for name in TINY_NAMES:
         for what, count in run(name, seed=11, count=4000).items():
             seen[what] = seen.get(what, 0) + count
     missing = [m.name for m in (*EventKind, *RejectReason) if not seen[m.name]]

@@ -45,10 +45,9 @@ from engine.codes import (
 from engine.core.state import Account, Units
 from engine.records import COMMAND, EVENT
 from engine.rules.compiler import CompiledRules
+from tests.oracle.campaign import LIVING_COLUMNS
 
 EXCHANGE, GOVERNMENT = 0, 1
-LIVING_COLUMNS = 14
-"""Rows of a canonical state with so many columns are living entries."""
 FEES = {
     TradingMode.BLOCK: (Rule.BLOCK_FEE_BUY_BP, Rule.BLOCK_FEE_SELL_BP),
     TradingMode.OFFER: (Rule.OFFER_FEE_BUY_BP, Rule.OFFER_FEE_SELL_BP),
@@ -173,9 +172,9 @@ def other_side(side: int) -> int:
     return Side.SELL if side == Side.BUY else Side.BUY
 
 
-def no_worse(side: int, price: int, than: int) -> bool:
-    """Whether a taker or bid of `side` would as soon have `price` as `than`: buyers pay less, sellers get more."""
-    return price <= than if side == Side.BUY else price >= than
+def within(side: int, price: int, limit: int) -> bool:
+    """Whether a buyer with this limit pays this price, or a seller takes it."""
+    return price <= limit if side == Side.BUY else price >= limit
 
 
 def matched(bids: Sequence[tuple[int, int]], asks: Sequence[tuple[int, int]], price: int) -> tuple[int, int]:
@@ -456,6 +455,23 @@ class Auditor:
         buys, sells = FEES.get(TradingMode(mode), SCREEN_FEES)
         return half_up(value * self.days[instrument].rules[buys if side == Side.BUY else sells], 10_000)
 
+    def _check_holdings(self, account: int, instrument: int, side: int, more: int) -> None:
+        """Whether this account may buy, or sell, so much more than it has and asks for already."""
+        rules, wallet = self.days[instrument].rules, self.wallets[account]
+        if more <= 0 or not rules[Rule.FUNDED]:
+            return
+        _, held, bidding = self._held()
+        covered, allocated = wallet.participant == Participant.COVERED, wallet.allocated[instrument]
+        if side == Side.SELL:
+            sold = wallet.sold[instrument] + held.get((account, instrument), 0) + more
+            limited = covered and rules[Rule.MAX_SALE_BP] != NONE
+            assert not limited or sold * 10_000 <= allocated * rules[Rule.MAX_SALE_BP], "more is sold than may be"
+            return
+        limit = rules[Rule.MAX_HOLDING_T + wallet.participant]
+        beyond = allocated if covered and rules[Rule.HOLDING_BEYOND_ALLOCATION] else 0
+        wanted = wallet.units[instrument] + bidding.get((account, instrument), 0) + more
+        assert limit == NONE or wanted <= limit + beyond, "more is bid for than may be held"
+
     # Orders.
 
     def _accepted(self, ask: Ask, event: Event) -> None:
@@ -488,6 +504,8 @@ class Auditor:
             CommandKind.TAKE: self._accepted_take, CommandKind.BID: self._accepted_bid,
         }  # fmt: skip
         checks[kind](ask, event, me)
+        if me.role != Role.PROPOSAL:
+            self._check_holdings(me.account, me.instrument, me.side, me.leaves)
         self._enter(me)
 
     def _accepted_new(self, ask: Ask, _event: Event, me: Entry) -> None:
@@ -504,7 +522,7 @@ class Auditor:
         if self.phase == Phase.CALL:
             assert me.rests, "an order that cannot wait entered a call auction"
         elif ask.flags == 1 << OrderCondition.POST_ONLY:
-            crossing = opposite and me.price != NONE and no_worse(me.side, opposite[0].price, me.price)
+            crossing = opposite and me.price != NONE and within(me.side, opposite[0].price, me.price)
             assert not crossing, "a post-only order crosses"
 
     def _accepted_click(self, ask: Ask, _event: Event, me: Entry) -> None:
@@ -557,8 +575,8 @@ class Auditor:
         bids = [e for e in self._of_auction(auction, Role.BID) if e.number != me.number]
         standing = sum(e.leaves for e in bids if e.account == me.account)
         assert auction.stage != Stage.APPLICATION, "a bid before the bidding"
-        assert no_worse(me.side, auction.price, me.price), "a bid worse than the reserve was admitted"
-        beyond = auction.bound != NONE and not no_worse(me.side, me.price, auction.bound)
+        assert within(me.side, auction.price, me.price), "a bid worse than the reserve was admitted"
+        beyond = auction.bound != NONE and not within(me.side, me.price, auction.bound)
         assert not beyond, "a bid beyond the bound was admitted"
         if rules[Rule.AUCTION_LOTS] == Lots.WHOLE:
             assert me.leaves == auction.leaves, "a bid for a part of the whole lot was admitted"
@@ -571,7 +589,7 @@ class Auditor:
                 applied = [e.leaves for e in self._of_auction(auction, Role.APPLICATION) if e.account == me.account]
                 assert standing + me.leaves <= sum(applied), "a bid for more than was applied for was admitted"
         if auction.stage == Stage.TIMED and bids:
-            assert not no_worse(me.side, me.price, bids[0].price), "a bid of the timed stage is no better than the best"
+            assert not within(me.side, me.price, bids[0].price), "a bid of the timed stage is no better than the best"
 
     def _rejected(self, _ask: Ask, event: Event) -> None:
         assert event.reason, "a rejection without a reason"
@@ -584,6 +602,7 @@ class Auditor:
         self._admitted(ask, event, me.instrument)
         price = me.price if ask.price_fen == NONE else ask.price_fen
         leaves = me.leaves if ask.qty == NONE else ask.qty - me.filled
+        self._check_holdings(me.account, me.instrument, me.side, leaves - me.leaves)
         assert leaves > 0, "an order was replaced by less than what it has filled"
         if price != me.price or leaves > me.leaves:
             me.place = self._next_place()
@@ -646,7 +665,7 @@ class Auditor:
             opposite = [e for e in opposite if e.price in self._sweep]
         elif self.days[me.instrument].rules[Rule.MODE] != TradingMode.CONTINUOUS:
             return []
-        return [e for e in opposite if me.price == NONE or no_worse(me.side, e.price, me.price)]
+        return [e for e in opposite if me.price == NONE or within(me.side, e.price, me.price)]
 
     def _expired(self, ask: Ask, event: Event) -> None:
         entry = self._alive(event.order_id)
@@ -664,7 +683,7 @@ class Auditor:
         self._leave(entry.number)
 
     def _stays(self, ask: Ask, entry: Entry) -> bool:
-        """Whether it lives on over the day roll `ask`."""
+        """Whether it lives on over the day roll `ask`; no order does out of a call that has not ended."""
         if entry.role == Role.DEAL:
             return True
         now, then = self.days[entry.instrument].rules, self._row(entry.instrument, ask.date)
@@ -673,7 +692,7 @@ class Auditor:
         if entry.role in OF_AUCTIONS:
             return True
         later = entry.tif == TimeInForce.GTC or (entry.tif == TimeInForce.GTD and entry.until_ns > ask.time_ns)
-        return entry.role == Role.ORDER and later
+        return entry.role == Role.ORDER and later and self.phase != Phase.CALL
 
     def _declined(self, ask: Ask, event: Event) -> None:
         proposal = self._alive(event.order_id)
@@ -741,6 +760,8 @@ class Auditor:
             proposal.price, proposal.leaves, 0,
         )  # fmt: skip
         assert me.number == self.command_seq, "a confirmation is numbered by its command"
+        for entry in (me, proposal):
+            self._check_holdings(entry.account, entry.instrument, entry.side, proposal.leaves)
         return me
 
     def _reduce(self, entry: Entry, qty: int, leaves: int) -> None:
@@ -894,6 +915,7 @@ class Auditor:
         self._on_grid(event.instrument, event.price_fen, event.qty)
         low, high = self.band(event.instrument, *[rules[Rule.AUCTION_RESERVE_BAND_BP]] * 2)
         assert low <= event.price_fen <= high, "a reserve beyond its limits was admitted"
+        self._check_holdings(event.account, event.instrument, event.side, event.qty)
         bound = event.high_price_fen if event.side == Side.SELL else event.low_price_fen
         assert bound == ask.limit_price_fen, "another bound than asked"
         self._enter(Entry(

@@ -48,6 +48,7 @@ from engine.core.state import Account
 from engine.exchange import Exchange
 from engine.records import command
 from engine.reference import ReferenceExchange
+from engine.rules.compiler import CompiledRules
 from tests.oracle.campaign import TINY_NAMES, compiled, describe
 from tests.property.auditor import Auditor, Entry
 
@@ -61,26 +62,30 @@ FIRST_DAYS = {
     "guangdong": dt.date(2019, 1, 3),
 }
 """The tiny rulebooks and six markets, each from a day shortly before its rules change."""
-SHARE, STEPS = (50, 20) if numba.config.DISABLE_JIT else (8, 40)
+SHARE, STEPS = (33, 30) if numba.config.DISABLE_JIT else (8, 40)
 """One of so many of the profile's examples, and steps in each; a step is one command or a few."""
 ACCOUNTS = (2, 3, 4, 5)
 
 who = st.sampled_from(ACCOUNTS)
 sides = st.sampled_from([Side.BUY, Side.SELL])
-steps = st.sampled_from([0, 0, 0, 1, -1, 1, -1, 1, -1, 2, -2, 2, -2, 3, -3, 4, -4, 5, -6])
+LIMIT = 7
+steps = st.sampled_from([0, 0, 0, 1, -1, 1, -1, 1, -1, 2, -2, 2, -2, 3, -3, 4, -4, 5, -6, LIMIT, -LIMIT])
 """Prices are so many steps, each about two per cent (tiny books: one fen), from the previous close."""
 sizes = st.integers(1, 6)
 picks = st.integers(0, 63)
 """Chooses among what lives, counted round."""
 waits = st.sampled_from([1, 1_000, 1_000, 400_000_000, 2_000_000_000, 200_000_000_000])
+LIMIT_ORDER = OrdType.LIMIT, TimeInForce.DAY, 0, 0
 sorts = st.sampled_from([
-    *[(OrdType.LIMIT, TimeInForce.DAY)] * 8, *[(OrdType.LIMIT, TimeInForce.GTC)] * 3, (OrdType.LIMIT, TimeInForce.GTD),
-    *[(OrdType.LIMIT, TimeInForce.IOC)] * 2, *[(OrdType.LIMIT, TimeInForce.FOK)] * 2, (OrdType.MARKET, TimeInForce.DAY),
-    (OrdType.MARKET, TimeInForce.FOK), (OrdType.MARKET_TO_LIMIT, TimeInForce.DAY),
-    (OrdType.MARKET_TO_LIMIT, TimeInForce.IOC),
+    *[LIMIT_ORDER] * 8, *[(OrdType.LIMIT, TimeInForce.GTC, 0, 0)] * 4, (OrdType.LIMIT, TimeInForce.GTD, 0, 0),
+    *[(OrdType.LIMIT, TimeInForce.IOC, 0, 0)] * 2, *[(OrdType.LIMIT, TimeInForce.FOK, 0, 0)] * 2,
+    (OrdType.MARKET, TimeInForce.DAY, 0, 0), (OrdType.MARKET, TimeInForce.FOK, 0, 0),
+    (OrdType.MARKET, TimeInForce.IOC, 3, 0), (OrdType.MARKET_TO_LIMIT, TimeInForce.DAY, 0, 0),
+    (OrdType.MARKET_TO_LIMIT, TimeInForce.IOC, 0, 0), (OrdType.LIMIT, TimeInForce.DAY, 0, 1),
+    (OrdType.LIMIT, TimeInForce.GTC, 0, 1), (OrdType.LIMIT, TimeInForce.DAY, 1, 0),
+    (OrdType.LIMIT, TimeInForce.DAY, 3, 0),
 ])  # fmt: skip
-conditions = st.sampled_from([*[(0, 0)] * 8, (1, 0), (3, 0), (0, 1)])
-"""Least quantity in sizes, and whether post-only."""
+"""Type, validity, least quantity in sizes, and whether post-only."""
 slips = st.sampled_from([
     *[()] * 160, ("account", 99), ("account", NONE), ("account", 0), ("instrument", 9), ("instrument", NONE),
     ("side", 0),
@@ -88,7 +93,7 @@ slips = st.sampled_from([
     ("target_id", NONE), ("target_id", 1), ("target_id", 10**9), ("ord_type", 7), ("tif", 9), ("min_qty", 0),
 ])  # fmt: skip
 """Mostly nothing; else one field of a command gets a wrong value."""
-orders = st.tuples(who, sides, steps, sizes, sorts, conditions, slips)
+orders = st.tuples(who, sides, steps, sizes, sorts)
 flows = st.lists(orders, min_size=2, max_size=8)
 bids = st.tuples(who, st.integers(-1, 4), sizes, st.integers(0, 9), slips)
 takers = st.lists(st.tuples(who, sizes, slips), max_size=3)
@@ -102,7 +107,7 @@ changes = st.sampled_from([
 """A rule and its new value; the last three are refused."""
 
 Slip = tuple[Any, ...]
-Order = tuple[int, Side, int, int, tuple[int, int], tuple[int, int], Slip]
+Order = tuple[int, Side, int, int, tuple[int, int, int, int]]
 Bid = tuple[int, int, int, int, Slip]
 
 
@@ -110,15 +115,15 @@ class Trading(RuleBasedStateMachine):
     """One rulebook. What lives is read from the auditor, so that targets are mostly good ones."""
 
     name = ""
+    book: CompiledRules
     seen: ClassVar[Counter[str]] = Counter()
     accounts = Bundle("accounts")
 
     def __init__(self) -> None:
         super().__init__()
-        rules = compiled(self.name)
-        self.fast = Exchange(rules, accounts=2, orders=2, ids=4, events=8)
-        self.slow = ReferenceExchange(rules)
-        self.auditor = Auditor(rules)
+        self.fast = Exchange(self.book, accounts=2, orders=2, ids=4, events=8)
+        self.slow = ReferenceExchange(self.book)
+        self.auditor = Auditor(self.book)
         self.now = 0
         self.date = FIRST_DAYS[self.name]
         row = self.auditor.days[0].rules
@@ -162,9 +167,11 @@ class Trading(RuleBasedStateMachine):
         return self.auditor.days[0].rules
 
     def price(self, instrument: int, step: int) -> int:
-        """So many steps from the previous close, on the tick."""
+        """So many steps from the previous close, on the tick; the outermost steps stand for the day's limits."""
         day = self.auditor.days[instrument]
         tick = day.rules[Rule.TICK_FEN]
+        if abs(step) == LIMIT:
+            return min(day.high, 3 * day.reference // tick * tick) if step > 0 else max(day.low, tick)
         size = max(tick, day.reference // 50 // tick * tick)
         return max(day.reference // tick * tick + step * size, tick)
 
@@ -256,9 +263,6 @@ class Trading(RuleBasedStateMachine):
 
     @rule(days=st.sampled_from([1, 1, 1, 1, 1, 2, 20, 0]), wait=waits)
     def roll_day(self, days: int, wait: int) -> None:
-        """A call auction ends before its day does: a roll would leave its book crossed."""
-        if self.auditor.phase == Phase.CALL:
-            self.tell(CommandKind.PHASE, phase=Phase.CLOSED)
         self.date += dt.timedelta(days)
         self.tell(CommandKind.DAY_ROLL, wait=wait, date=int(self.date.strftime("%Y%m%d")))
         if self.auditor.phase != self.main:
@@ -272,7 +276,7 @@ class Trading(RuleBasedStateMachine):
             self.tell(CommandKind.SET_RULE, instrument=instrument, rule=change[0], amount_fen=change[1])
         elif pick % 4 == 1:
             self.tell(CommandKind.KILL_SWITCH, account=account, flags=pick // 4 % 3)
-            self.place([(account, Side.BUY, 0, 1, (OrdType.LIMIT, TimeInForce.DAY), (0, 0), ())], instrument)
+            self.place([(account, Side.BUY, 0, 1, LIMIT_ORDER)], instrument)
             self.tell(CommandKind.KILL_SWITCH, account=account, flags=0)
         else:
             everything = NONE if pick > 32 else instrument
@@ -280,10 +284,10 @@ class Trading(RuleBasedStateMachine):
 
     # The screen.
 
-    def place(self, flow: list[Order], instrument: int) -> None:
-        """Orders one after the other; what the rulebook does not offer mostly becomes a limit order of the day."""
-        for account, side, step, size, wanted, conditions, slip in flow:
-            (ord_type, tif), (least, post_only) = wanted, conditions
+    def place(self, flow: list[Order], instrument: int, slip: Slip = ()) -> None:
+        """Orders, the last perhaps wrong; what the rulebook does not offer mostly becomes an order of the day."""
+        for n, (account, side, step, size, sort) in enumerate(flow, 1):
+            ord_type, tif, least, post_only = sort
             rules = self.auditor.days[instrument].rules
             wants = post_only << OrderCondition.POST_ONLY | bool(least) << OrderCondition.MIN_QTY
             offered = rules[Rule.ORD_TYPES] >> ord_type & rules[Rule.TIMES_IN_FORCE] >> tif & 1
@@ -292,23 +296,23 @@ class Trading(RuleBasedStateMachine):
                 rest = tif if rules[Rule.TIMES_IN_FORCE] >> tif & 1 and tif < TimeInForce.IOC else TimeInForce.DAY
                 ord_type, tif, least, post_only = OrdType.LIMIT, rest, 0, 0
             self.tell(
-                CommandKind.NEW, slip=slip, account=account, instrument=instrument, side=side, ord_type=ord_type,
-                tif=tif, price_fen=self.price(instrument, step), qty=self.screen_qty(size),
+                CommandKind.NEW, slip=slip if n == len(flow) else (), account=account, instrument=instrument, side=side,
+                ord_type=ord_type, tif=tif, price_fen=self.price(instrument, step), qty=self.screen_qty(size),
                 min_qty=self.screen_qty(min(least, size)) or NONE, flags=post_only,
                 until_ns=self.now + 10**9 if tif == TimeInForce.GTD else NONE,
             )  # fmt: skip
 
     @precondition(lambda self: self.has_screen())
-    @rule(flow=flows, pick=picks, wait=waits)
-    def enter(self, flow: list[Order], pick: int, wait: int) -> None:
+    @rule(flow=flows, pick=picks, wait=waits, slip=slips)
+    def enter(self, flow: list[Order], pick: int, wait: int, slip: Slip) -> None:
         self.now += wait
-        self.place(flow, self.instrument(pick))
+        self.place(flow, self.instrument(pick), slip)
 
     @precondition(lambda self: self.has_screen())
-    @rule(flow=flows)
-    def enter_more(self, flow: list[Order]) -> None:
+    @rule(flow=flows, slip=slips)
+    def enter_more(self, flow: list[Order], slip: Slip) -> None:
         """Orders are the most frequent commands."""
-        self.place(flow, self.instrument(1))
+        self.place(flow, self.instrument(1), slip)
 
     @precondition(lambda self: Phase.CALL in self.phases)
     @rule(flow=flows, more=flows, pick=picks, stays=st.sampled_from([False, False, True]))
@@ -351,13 +355,14 @@ class Trading(RuleBasedStateMachine):
     @precondition(lambda self: self.clicks() and self.lives(Role.ORDER))
     @rule(wanted=st.lists(st.tuples(who, picks, sizes, slips), min_size=1, max_size=4))
     def click(self, wanted: list[tuple[int, int, int, Slip]]) -> None:
-        """Listings by their numbers: often those whose turn it is, with a limit or without."""
+        """Listings by their numbers: often the oldest of the best price, or the youngest; with a limit or without."""
         for account, pick, size, slip in wanted:
             if not self.lives(Role.ORDER):
                 return
             order = self.chosen(pick, Role.ORDER)
             if pick % 4:
-                order = self.auditor.book(order.instrument, order.side)[0]
+                book = self.auditor.book(order.instrument, order.side)
+                order = [e for e in book if e.price == book[0].price][-1 if pick % 4 == 1 else 0]
             self.tell(
                 CommandKind.CLICK, slip=slip, account=account, instrument=order.instrument,
                 side=Side.BUY + Side.SELL - order.side, target_id=order.number, qty=self.screen_qty(size),
@@ -387,7 +392,7 @@ class Trading(RuleBasedStateMachine):
         far = 3 if self.rulebook[Rule.BLOCK_REFERENCE] == BlockReference.SAME_DAY_CLOSE else 2
         events = self.tell(
             CommandKind.PROPOSE, slip=slip, account=account, contra=other, instrument=instrument, side=side, qty=qty,
-            price_fen=self.price(instrument, far * step), until_ns=self.now + 10**9 if pick % 3 == 0 else NONE,
+            price_fen=self.price(instrument, far * step), until_ns=self.now + 10**9 if pick % 4 == 0 else NONE,
         )  # fmt: skip
         if pick % 2 and events["kind"][0] == EventKind.ACCEPTED:
             events = self.tell(CommandKind.CONFIRM, account=other, target_id=int(events["order_id"][0]))
@@ -450,8 +455,9 @@ class Trading(RuleBasedStateMachine):
                 self.apply_for(auction, wanted)
                 self.tell(CommandKind.END_STAGE, target_id=auction.number)
             self.bid_for(auction, wanted)
-            while pick > 32 and auction.number in self.auditor.living:
+            for more in (wanted[1:], []) if pick > 32 else ():
                 self.tell(CommandKind.END_STAGE, target_id=auction.number)
+                self.bid_for(auction, more)
 
     def apply_for(self, auction: Entry, wanted: list[Bid]) -> None:
         for account, _, size, _, slip in wanted:
@@ -459,13 +465,13 @@ class Trading(RuleBasedStateMachine):
             self.tell(CommandKind.APPLY, slip=slip, account=account, target_id=auction.number, qty=qty)
 
     def bid_for(self, auction: Entry, wanted: list[Bid]) -> None:
-        """Around the reserve; for all of it where only that sells."""
+        """Around the reserve; for all of it where only that sells; sometimes too little."""
         step = self.step_of(auction.instrument) * (1 if auction.side == Side.SELL else -1)
-        whole = self.rulebook[Rule.AUCTION_LOTS] == Lots.WHOLE
+        whole, lot = self.rulebook[Rule.AUCTION_LOTS] == Lots.WHOLE, self.rulebook[Rule.AUCTION_LOT_T]
         for account, better, size, least, slip in wanted:
             self.tell(
                 CommandKind.BID, slip=slip, account=account, target_id=auction.number,
-                qty=auction.leaves if whole and size < 6 else self.auction_qty(size),
+                qty=auction.leaves if whole and size < 6 else self.auction_qty(size) if least < 9 else lot,
                 price_fen=max(auction.price + better * step, 1),
                 min_qty=self.auction_qty(least) if 0 < least <= size else NONE,
             )  # fmt: skip
@@ -521,7 +527,7 @@ def expected_kinds(name: str) -> set[str]:
 @pytest.mark.parametrize("name", FIRST_DAYS)
 def test_both_engines_and_the_auditor_agree_after_every_command(name: str) -> None:
     seen: ClassVar[Counter[str]] = Counter()
-    machine = type(f"Trading_{name}", (Trading,), {"name": name, "seen": seen})
+    machine = type(f"Trading_{name}", (Trading,), {"name": name, "book": compiled(name), "seen": seen})
     examples = max(settings.default.max_examples // SHARE, 1)
     run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=STEPS))
     print(f"{name}: {seen['commands']:,} commands, {seen['TRADE']:,} trades")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numba
 import numpy as np
 import pytest
 
@@ -46,7 +47,7 @@ def opened(name: str, *accounts: int) -> Exchange:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_tiny_tables_grow_and_give_the_digests_of_large_ones(name: str) -> None:
-    rows = workload(name, 600)
+    rows = workload(name, 100 if numba.config.DISABLE_JIT else 600)
     results = []
     for sizes in (TINY, {}, {"accounts": 64, "orders": 5000, "ids": 9000, "events": 20_000}):
         exchange = Exchange(compiled(name), **sizes)
