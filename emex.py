@@ -45,6 +45,14 @@ class EngineName(StrEnum):
     REFERENCE = "reference"
 
 
+class Hours(StrEnum):
+    """How a served venue's phases come about; the words of `gateway.hours.Hours`."""
+
+    ALWAYS = "always"
+    TIMETABLE = "timetable"
+    OPERATOR = "operator"
+
+
 EngineOption = Annotated[EngineName, typer.Option("--engine", help="The compiled engine or its readable twin.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
 
@@ -210,6 +218,90 @@ def _match(
     _show(result, print_match, as_json=as_json)
 
 
+
+@app.command("serve", epilog="Example: emex serve generic --port 1883 --metrics-port 9100")
+def _serve(
+    rules: Annotated[str, typer.Argument(metavar="MARKET", help="Name from `emex rules`, or a TOML file.")] = "generic",
+    *,
+    journal: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Everything that happens [default: emex-MARKET/journal].")
+    ] = None,
+    accounts: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Who may log on [default: emex-MARKET/accounts.json].")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="MQTT over TCP; 0 = any free one.")] = 1883,
+    websocket_port: Annotated[int | None, typer.Option(min=0, max=65535, help="MQTT over WebSocket.")] = None,
+    metrics_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Prometheus metrics.")] = None,
+    hours: Annotated[Hours, typer.Option(help="Open always, by the rulebook's timetable, or as the operator says.")] = Hours.ALWAYS,
+    rate: Annotated[int, typer.Option(min=0, help="Requests a second of one trader; 0 = no limit.")] = 300,
+    cash: Annotated[str, typer.Option(help="CNY that a new trader's account begins with.")] = "0",
+    units: Annotated[int, typer.Option(min=0, help="Tonnes of each instrument that it begins with.")] = 0,
+    time_from_operator: Annotated[
+        bool, typer.Option("--time-from-operator", help="The operator's commands bring their own time (simulations).")
+    ] = False,
+    certificate: Annotated[Path | None, typer.Option(exists=True, help="TLS certificate chain, PEM.")] = None,
+    key: Annotated[Path | None, typer.Option(exists=True, help="Its private key, PEM.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a venue that programs trade through, by MQTT 5.
+
+    Every request is journaled before it is answered; the same journal goes on after a restart. Where there are no
+    accounts yet, an operator and two traders are made, and their passwords shown once.
+    """
+    from engine.units import fen_from_text
+    from gateway.serve import Options, serve
+
+    folder = Path(f"emex-{Path(rules).stem}")
+    options = Options(
+        rules=rules, journal=journal or folder / "journal", accounts=accounts or folder / "accounts.json", host=host,
+        port=port, websocket_port=websocket_port, metrics_port=metrics_port, hours=hours.value, rate=rate,
+        cash_fen=_parsed("--cash", cash, fen_from_text), units_t=units, time_from_operator=time_from_operator,
+        certificate=certificate, key=key, as_json=as_json,
+    )  # fmt: skip
+    _announce_compiling(EngineName.FAST)
+    _exit(failed=not serve(options))
+
+
+@app.command("load", epilog="Example: emex load --spawn --rate 1000 --seconds 10")
+def _load(
+    *,
+    spawn: Annotated[bool, typer.Option("--spawn", help="Start a journaled venue of one's own for it.")] = False,
+    rate: Annotated[int, typer.Option(min=0, help="Requests a second; 0 = as fast as answers come.")] = 1000,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long to send.")] = 10.0,
+    batch: Annotated[int, typer.Option(min=1, max=100, help="Requests of one payload.")] = 1,
+    in_flight: Annotated[int, typer.Option(min=1, help="Payloads in flight when the rate is 0.")] = 8,
+    traders: Annotated[int, typer.Option(min=1, help="Accounts that send, when spawning.")] = 8,
+    rules: Annotated[str, typer.Option(metavar="MARKET", help="Rulebook of the spawned venue.")] = "generic",
+    host: Annotated[str, typer.Option(help="Of a running venue.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Of a running venue.")] = 1883,
+    passwords: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Of a running venue: lines of NAME PASSWORD.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the orders.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Send a load to a venue and audit every answer.
+
+    Each request must have exactly one outcome, quantities and balances must add up. Latency counts from the moment
+    when a payload was due, not when it could be sent.
+    """
+    from gateway.load import LoadOptions, load, print_load
+
+    if spawn == bool(passwords):
+        from engine.errors import EmexError
+
+        raise EmexError("load: expected either --spawn, or --passwords of a running venue")
+    names = None
+    if passwords:
+        names = {line.split()[0]: line.split()[1] for line in passwords.read_text().splitlines() if line.strip()}
+    options = LoadOptions(host=host, port=port, rate=rate, seconds=seconds, batch=batch, in_flight=in_flight, seed=seed)
+    with _status("sending"):
+        result = load(options, rules, traders, names)
+    _show(result, print_load, as_json=as_json)
+    _exit(failed=bool(result["lost"] or result["doubled"] or result["unexplained"]))
+
+
 @app.command("doctor", epilog="Example: emex doctor")
 def _doctor(*, as_json: JsonOption = False) -> None:
     """Check the installation.
@@ -240,6 +332,16 @@ def _options(
     ] = False,
 ) -> None:
     del version  # its callback has done the work
+
+
+def _parsed(option: str, text: str, parse: Callable[[str], T]) -> T:
+    """An option's text as a value; one line that names it where it cannot be."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        from engine.errors import EmexError
+
+        raise EmexError(f"{option}: {error}") from None
 
 
 def _show(result: T, print_it: Callable[[T, Any], None], *, as_json: bool) -> None:

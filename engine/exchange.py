@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from engine.codes import MAX_CLOSE_TRADES, NONE, RULE_COLUMNS, Role, Rule, Side, TradingMode
+from engine.codes import MAX_CLOSE_TRADES, NONE, RULE_COLUMNS, Phase, Role, Rule, Side, TradingMode
 from engine.core import state as layout
 from engine.core.accounts import EXCHANGE_ACCOUNT, GOVERNMENT_ACCOUNT
 from engine.core.apply_ledger import apply_ledger
@@ -27,6 +27,12 @@ _LOOPS = apply_screen, apply_ledger, apply_other
 """By `batch.Loop`; the last one is compiled when it is first needed."""
 _COMPILED_AHEAD = 2
 """So many loops are compiled when an exchange opens."""
+_TABLES = ("market", "ask", "orders", "ids", "instruments", "rules", "rule_rows", "accounts", "units", "heads", "tails",
+           "words", "summary")  # fmt: skip
+"""Everything that is state; the event buffer is not."""
+LIVING = (Order.ID, Order.ACCOUNT, Order.INSTRUMENT, Order.SIDE, Order.ROLE, Order.MODE, Order.PRICE, Order.LEAVES,
+          Order.FILLED, Order.CLIENT_REF)  # fmt: skip
+"""Columns of `Exchange.living`."""
 _LEVELS_STEP = 4096
 """Levels of a ladder come in multiples of this: one summary word of the bitmap."""
 
@@ -101,6 +107,68 @@ class Exchange:
         if len(parts) == 1:
             return parts[0]
         return np.concatenate(parts) if parts else np.zeros(0, EVENT)
+
+    @property
+    def command_seq(self) -> int:
+        """Commands so far: the next one has this number plus one, and so has the order it enters."""
+        return int(self._market[0, Market.COMMAND_SEQ])
+
+    @property
+    def event_seq(self) -> int:
+        """Events so far."""
+        return int(self._market[0, Market.EVENT_SEQ])
+
+    @property
+    def account_rows(self) -> int:
+        """Account numbers below this one have a row, open or not."""
+        return len(self._accounts)
+
+    def today(self) -> tuple[Phase, int]:
+        """Running phase, and trading day as yyyymmdd (0 before the first)."""
+        return Phase(self._market[0, Market.PHASE]), int(self._market[0, Market.DATE])
+
+    def holdings(self, account: int) -> tuple[int, int, bool, list[list[int]]] | None:
+        """Cash free and held (fen), whether blocked, units (t) by instrument and `Units`; None: no such account."""
+        if not 0 <= account < len(self._accounts) or not self._accounts[account, Account.OPEN]:
+            return None
+        cash, held, blocked = self._accounts[account, [Account.CASH, Account.CASH_HELD, Account.BLOCKED]].tolist()
+        count = len(self.symbols)
+        units = self._units[account * count : (account + 1) * count].tolist()
+        return cash, held, bool(blocked), units
+
+    def living(self, account: int = NONE) -> np.ndarray:
+        """Everything that waits, or what waits for one account: columns of `LIVING`, by id, int64, shape (n, 10)."""
+        slots = self._ids[self._ids > 0]
+        rows = self._orders[slots]
+        if account != NONE:
+            negotiated = np.isin(rows[:, Order.ROLE], (Role.PROPOSAL, Role.DEAL))
+            rows = rows[(rows[:, Order.ACCOUNT] == account) | (negotiated & (rows[:, Order.CONTRA] == account))]
+        return rows[:, LIVING]
+
+    def screen(self, instrument: int) -> TradingMode:
+        """How the screen trades, under the rules in force."""
+        return TradingMode(self._rules[instrument, Rule.MODE])
+
+    def day(self, instrument: int) -> tuple[int, int, int, int, int, int]:
+        """Last price, previous close, lower and upper limit (fen), and the day's quantity (t) and value (fen)."""
+        row = self._instruments[instrument]
+        columns = (Instrument.PREV_CLOSE, Instrument.LIMIT_LOW, Instrument.LIMIT_HIGH, Instrument.DAY_QTY,
+                   Instrument.DAY_VALUE)  # fmt: skip
+        close, low, high, qty, value = (int(row[column]) for column in columns)
+        return self._last(row), close, low, high, qty, value
+
+    def save(self) -> dict[str, np.ndarray]:
+        """Copies of every table, by name: a cache of the state for the same engine sources, see `restore`."""
+        return {name: getattr(self, f"_{name}").copy() for name in _TABLES}
+
+    @classmethod
+    def restore(cls, rules: CompiledRules, tables: dict[str, np.ndarray]) -> "Exchange":
+        """The exchange that `save` was called on; `rules` and engine sources must be the same."""
+        exchange = cls(rules)
+        for name in _TABLES:
+            setattr(exchange, f"_{name}", tables[name])
+        exchange._describe()
+        return exchange
 
     def canonical_state(self) -> Iterator[tuple[int, ...]]:
         """The state as rows of integers, independent of how it is stored (see `ReferenceExchange`)."""

@@ -22,6 +22,7 @@ class DepthFeed:
         """Limit price by order id, fen."""
         self._leaves = np.zeros(1024, np.int64)
         """Open quantity by order id, t."""
+        self._side = np.zeros(1024, np.int8)
         self._levels: dict[int, SortedDict] = {Side.BUY: SortedDict(), Side.SELL: SortedDict()}
 
     def update(self, events: np.ndarray) -> None:
@@ -48,11 +49,32 @@ class DepthFeed:
         items = self._levels[side].items()
         return list(items[: -count - 1 : -1] if side == Side.BUY else items[:count])
 
+    def listings(self, side: int, levels: int, count: int) -> list[tuple[int, int, int]]:
+        """Single orders of the best `levels`, at most `count`: (order id, price in fen, tonnes), best, then oldest."""
+        worst = self.levels(side, levels)
+        if not worst:
+            return []
+        orders = np.flatnonzero((self._leaves > 0) & (self._side == side))
+        prices = self._price[orders]
+        shown = prices >= worst[-1][0] if side == Side.BUY else (prices <= worst[-1][0]) & (prices != NONE)
+        orders, prices = orders[shown], prices[shown]
+        best = np.lexsort((orders, -prices if side == Side.BUY else prices))[:count]
+        columns = orders[best], prices[best], self._leaves[orders[best]]
+        return list(zip(*(column.tolist() for column in columns), strict=True))
+
+    def seed(self, orders: np.ndarray, sides: np.ndarray, prices: np.ndarray, leaves: np.ndarray) -> None:
+        """Begin with these resting orders (ids, `Side`, fen, tonnes; each shape (n,)) instead of an empty book."""
+        self._reach(int(orders.max(initial=0)))
+        self._price[orders], self._leaves[orders], self._side[orders] = prices, leaves, sides
+        for side, price, qty in zip(sides.tolist(), prices.tolist(), leaves.tolist(), strict=True):
+            self._change(side, price, qty)
+
     def _reach(self, order_id: int) -> None:
         if order_id >= len(self._price):
             size = max(2 * len(self._price), order_id + 1)
             self._price = np.concatenate([self._price, np.full(size - len(self._price), NONE)])
             self._leaves = np.concatenate([self._leaves, np.zeros(size - len(self._leaves), np.int64)])
+            self._side = np.concatenate([self._side, np.zeros(size - len(self._side), np.int8)])
 
     def _add(self, events: np.ndarray) -> None:
         """Events without a replacement among them: all changes of one batch, summed by price."""
@@ -61,6 +83,7 @@ class DepthFeed:
         trades = events[kind == EventKind.TRADE]
         left = events[np.isin(kind, _LEAVES_BOOK)]
         self._price[entered["order_id"]] = entered["price_fen"]
+        self._side[entered["order_id"]] = entered["side"]
         sides = np.concatenate([entered["side"], trades["side"], 3 - trades["side"], left["side"]]).astype(np.int64)
         orders = np.concatenate([entered["order_id"], trades["order_id"], trades["contra_id"], left["order_id"]])
         changes = np.concatenate([entered["qty"], -trades["qty"], -trades["qty"], -left["leaves_qty"]])

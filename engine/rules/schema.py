@@ -206,8 +206,17 @@ def read_rulebook(path: Path) -> Rulebook:
     """Load and validate one file. Raises `RulebookError` naming file, key, value and expectation."""
     try:
         raw = path.read_bytes()
+    except OSError as error:
+        message = f"{path.name}: cannot be read as TOML: {error}"
+        raise RulebookError(message) from None
+    return parse_rulebook(path, raw)
+
+
+def parse_rulebook(path: Path, raw: bytes) -> Rulebook:
+    """Validate what a file of that name holds, or held when its text was kept elsewhere. Raises `RulebookError`."""
+    try:
         data = tomllib.loads(raw.decode())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         message = f"{path.name}: cannot be read as TOML: {error}"
         raise RulebookError(message) from None
     reader = _Reader(path)

@@ -18,14 +18,19 @@ _EPOCH = dt.date(1970, 1, 1)
 
 
 class Timetable:
-    """Walks forward through local days and phases of one rulebook."""
+    """Walks forward through local days and phases of one rulebook.
 
-    def __init__(self, book: Rulebook) -> None:
+    Parameters
+    ----------
+    done_ns : everything due until then has been handed in already (a venue that starts again); None = nothing yet
+    """
+
+    def __init__(self, book: Rulebook, done_ns: int | None = None) -> None:
         self._offset_ns = book.utc_offset_hours * 3600 * 10**9
         self._timetable = book.timetable
         self._weekdays = book.weekdays
         self._extra_days = book.extra_days[0].compiled if book.extra_days else frozenset()
-        self._now_ns: int | None = None
+        self._now_ns = done_ns
 
     def local_date(self, time_ns: int) -> dt.date:
         """Calendar day at the venue."""

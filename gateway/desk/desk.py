@@ -1,0 +1,531 @@
+"""The venue's desk: from a payload to its answer. Without I/O but for the journal that is handed in.
+
+    offer      bytes ─ codec.decode ─ may he? ─ too fast? ─> the session's queue            (or refused at once)
+    turn       one request of each waiting session, again and again        fair: nobody's batch goes first
+               ├ asked before?    same number, same content: the first answer again; other content: refused
+               ├ journal.append   one durable commit for the whole turn
+               ├ replica.apply    the engine, and who is told what
+               └ outputs          reports, acknowledgements, market data: never before the commit
+    close      a connection is gone; its orders go too if it wished so
+
+Time is an argument and never runs backwards; nothing here waits. What must survive a crash is in the replica.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from engine.codes import NONE, TRADING_KINDS, CommandKind
+from engine.records import command
+from gateway.desk.market_data import MarketData
+from gateway.desk.replica import Replica
+from gateway.desk.session import Acknowledge, Close, Output, Payload, Publish, Session
+from gateway.desk.throttle import Quota, Throttle
+from gateway.journal.errors import JournalError
+from gateway.wire import codec, topics
+from gateway.wire import messages as m
+from gateway.wire.codec import Query, WireError
+from gateway.wire.reasons import DoorReason
+from gateway.wire.records import BATCH_LIMIT, PAYLOAD_LIMIT, RECORD, REQUEST, content_hash
+from gateway.wire.topics import Principal, Role
+
+TURN_LIMIT = 1000
+"""Requests of one turn, and so of one commit."""
+QUEUE_LIMIT = 200
+"""Requests of one session that may wait; a transport stops reading above it."""
+BACKLOG_LIMIT = 10_000
+"""Requests that may wait at all; above it only cancels are taken, up to a tenth more."""
+_UNKNOWN_ID = 2**62
+_REPORTS_A_PAYLOAD = 200
+
+_CANCELS = np.zeros(256, bool)
+_CANCELS[[CommandKind.CANCEL, CommandKind.MASS_CANCEL, CommandKind.DECLINE]] = True
+_TRADERS = np.zeros(256, bool)
+_TRADERS[[*TRADING_KINDS, CommandKind.SURRENDER]] = True
+_MAY_ASK = {Role.TRADER: _TRADERS, Role.INSTRUCTOR: np.ones(256, bool)}
+
+
+class JournalLike(Protocol):
+    """What the desk needs of a journal."""
+
+    def append(self, payload: bytes, records: int, time_ns: int) -> int:
+        """Make one commit durable, or raise `JournalError`."""
+
+
+@dataclass
+class Counters:
+    """What has happened, for the metrics; nothing decides by it."""
+
+    payloads: int = 0
+    requests: int = 0
+    commits: int = 0
+    duplicates: int = 0
+    refused: dict[DoorReason, int] = field(default_factory=dict)
+    disconnect_cancels: int = 0
+
+    def refuse(self, reason: DoorReason, count: int = 1) -> None:
+        """Count a refusal at the door."""
+        self.refused[reason] = self.refused.get(reason, 0) + count
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a venue tells everybody who logs on."""
+
+    rules: str
+    rules_hash: str
+    epoch: int
+    """When this run began, ns."""
+    quota: Quota = field(default_factory=Quota)
+    time_from_operator: bool = False
+    """True: the operator's packed commands bring their own time, which is then the venue's (simulations)."""
+
+
+@dataclass
+class _Taken:
+    """One turn's requests, in the order in which they are carried out."""
+
+    rows: np.ndarray
+    sessions: list[Session]
+    owner: np.ndarray
+    """Index into `sessions`, by row."""
+
+
+class Desk:
+    """The session layer of one venue."""
+
+    def __init__(self, replica: Replica, journal: JournalLike, terms: Terms) -> None:
+        self.replica = replica
+        self.terms = terms
+        self.counters = Counters()
+        self.market_data = MarketData(replica.exchange, terms.epoch)
+        self.failed: Exception | None = None
+        """Set when the journal could not be written, or the venue itself has failed: nothing is accepted any more."""
+        self.stopping = False
+        self._journal = journal
+        self._sessions: dict[tuple[str, str], Session] = {}
+        self._ready: deque[Session] = deque()
+        """Sessions with something waiting; the first has the next turn."""
+        self._own: list[np.ndarray] = []
+        """The venue's own commands that wait."""
+        self._names: dict[int, str] = {}
+        self._throttles: dict[int, Throttle] = {}
+        self._routes: dict[str, list[Session]] = {}
+        self._touched: dict[Session, None] = {}
+        """Sessions with new outputs, in order."""
+        self.backlog = 0
+        """Requests that wait."""
+        self._now_ns = replica.last_ns
+
+    # ------------------------------------------------------------------------------------------- connections
+
+    def connect(self, principal: Principal, client_id: str) -> Session:
+        """A new connection of an authenticated principal. One with the same client id is closed as taken over."""
+        key = principal.name, client_id
+        if key in self._sessions:
+            self.end(self._sessions[key], DoorReason.TAKEN_OVER)
+        session = self._sessions[key] = Session(principal, client_id)
+        self._names[principal.number] = principal.name
+        return session
+
+    def subscribe(self, session: Session, pattern: str) -> bool:
+        """Let the session read what `pattern` matches, retained messages first; False where it may not."""
+        if not topics.may_read(session.principal, pattern):
+            self.counters.refuse(DoorReason.NOT_AUTHORISED)
+            return False
+        session.patterns.add(pattern)
+        self._routes.clear()
+        for message in self.market_data.retained():
+            if topics.matches(pattern, message.topic):
+                self._put(session, message)
+        return True
+
+    def unsubscribe(self, session: Session, pattern: str) -> bool:
+        """Undo `subscribe`; False where there was none."""
+        known = pattern in session.patterns
+        session.patterns.discard(pattern)
+        self._routes.clear()
+        return known
+
+    def end(self, session: Session, reason: DoorReason) -> None:
+        """Close a connection from this side."""
+        self._put(session, Close(reason))
+        self.close(session)
+
+    def close(self, session: Session) -> None:
+        """A connection is gone. What it has sent is still carried out, unless its orders are to be cancelled."""
+        if session.closed:
+            return
+        session.closed = True
+        key = session.principal.name, session.client_id
+        if self._sessions.get(key) is session:
+            del self._sessions[key]
+        session.patterns.clear()
+        self._routes.clear()
+        if session.cancel_on_disconnect:
+            self.backlog -= session.waiting
+            session.pending.clear()
+            session.waiting = 0
+            if session in self._ready:
+                self._ready.remove(session)
+            self.counters.disconnect_cancels += 1
+            self.operate(command(CommandKind.MASS_CANCEL, account=session.principal.number))
+
+    # ------------------------------------------------------------------------------------------------ requests
+
+    def offer(self, session: Session, topic: str, payload: bytes, token: int, now_ns: int) -> None:
+        """A payload has come in. It is refused whole at once, or waits for its turn.
+
+        Parameters
+        ----------
+        token : given back in the `Acknowledge` for this payload
+        """
+        if session.closed:
+            return
+        self.counters.payloads += 1
+        if topic != topics.requests(session.principal):
+            error = WireError(DoorReason.NOT_AUTHORISED, f"{session.principal.role} publishes on its own topic only")
+            self._refuse_payload(session, token, m.Reject(error.reason, error.text))
+            return
+        try:
+            parts = codec.decode(payload)
+        except WireError as error:
+            self._refuse_payload(session, token, m.Reject(error.reason, error.text))
+            return
+        seqs = [int(seq) for part in parts if isinstance(part, np.ndarray) for seq in part["seq"][[0, -1]]]
+        try:
+            waiting = self._admit(session, parts, now_ns)
+        except WireError as error:
+            first, last = (seqs[0], seqs[-1]) if seqs else (0, 0)
+            reject = m.BusinessMessageReject(first, error.reason, error.text, last)
+            self._refuse_payload(session, token, reject)
+            if error.reason == DoorReason.THROTTLED and self._throttle(session, now_ns).flooding():
+                self.end(session, DoorReason.THROTTLED)
+            return
+        waiting.token = token
+        if not session.pending:
+            self._ready.append(session)
+        session.pending.append(waiting)
+        session.waiting += waiting.requests
+        self.backlog += waiting.requests
+
+    def _refuse_payload(self, session: Session, token: int, reject: m.Reject | m.BusinessMessageReject) -> None:
+        """Nothing of a payload is applied; say why."""
+        reason = DoorReason(reject.reason)
+        self.counters.refuse(reason)
+        self._put(session, Publish(session.private_topic, codec.encode([reject])))
+        self._put(session, Acknowledge(token, reason))
+
+    def _admit(self, session: Session, parts: list[np.ndarray | Query], now_ns: int) -> Payload:
+        """A readable payload, or `WireError`; checked in the order of the reasons' numbers."""
+        requests = cancels = 0
+        logged_on = session.logged_on or any(isinstance(p, m.Logon) for w in session.pending for p in w.parts)
+        for at, part in enumerate(parts):
+            requests += len(part) if isinstance(part, np.ndarray) else 1
+            if isinstance(part, m.Logon):
+                logged_on = True
+            elif not logged_on:
+                raise WireError(DoorReason.NOT_LOGGED_ON, "expected a Logon before the first request")
+            if isinstance(part, np.ndarray):
+                own = self._authorised(session.principal, part)
+                if own is None:
+                    raise WireError(DoorReason.NOT_AUTHORISED, "expected requests of one's role, for one's own account")
+                parts[at] = own
+                cancels += int(_CANCELS[own["command"]["kind"]].sum())
+        if not self._throttle(session, now_ns).admits(requests - cancels, cancels, now_ns):
+            quota = self.terms.quota
+            raise WireError(DoorReason.THROTTLED, f"expected at most {quota.rate} a second, {quota.burst} at once")
+        if self.failed:
+            raise WireError(DoorReason.JOURNAL_UNAVAILABLE, "nothing is accepted until the venue is started again")
+        limit = BACKLOG_LIMIT if cancels < requests else BACKLOG_LIMIT * 11 // 10
+        if self.backlog + requests > limit:
+            raise WireError(DoorReason.OVERLOADED, "too much is waiting; cancels are still taken")
+        if self.stopping:
+            raise WireError(DoorReason.STOPPING, "the venue is shutting down")
+        return Payload(deque(parts), 0, requests)
+
+    @staticmethod
+    def _authorised(principal: Principal, rows: np.ndarray) -> np.ndarray | None:
+        """The rows with the account filled in; None when one of them asks what the principal may not."""
+        if not _MAY_ASK[principal.role][rows["command"]["kind"]].all():
+            return None
+        if principal.role is Role.INSTRUCTOR:
+            return rows
+        rows = rows.copy()
+        accounts = rows["command"]["account"]
+        if ((accounts != NONE) & (accounts != principal.number)).any():
+            return None
+        rows["command"]["account"] = principal.number
+        return rows
+
+    def _throttle(self, session: Session, now_ns: int) -> Throttle:
+        number = session.principal.number
+        if number not in self._throttles:
+            free = session.principal.role is Role.INSTRUCTOR
+            self._throttles[number] = Throttle(Quota(0, 0) if free else self.terms.quota, now_ns)
+        return self._throttles[number]
+
+    def operate(self, commands: np.ndarray) -> None:
+        """COMMAND rows of the venue itself (phases, day rolls); they come first in the next turn."""
+        self._own.append(commands)
+
+    # ------------------------------------------------------------------------------------------------ the turn
+
+    @property
+    def has_work(self) -> bool:
+        """Whether requests wait for a turn."""
+        return bool(self._ready or self._own) and not self.failed
+
+    def turn(self, now_ns: int) -> list[Session]:
+        """Carry out what waits, up to `TURN_LIMIT` requests; returns the sessions that have something to be sent.
+
+        When the journal cannot be written, every connection is closed, nothing of the turn is acknowledged (a client
+        that sends it again after a restart gets the truth), and `failed` says why.
+        """
+        self._now_ns = max(now_ns, self._now_ns)
+        if self.has_work:
+            taken, queries, done = self._take()
+            records, repeated = self._new_records(taken)
+            try:
+                if len(records):
+                    self._journal.append(records.tobytes(), len(records), self._now_ns)
+                    self.counters.commits += 1
+                    self.counters.requests += len(records)
+            except JournalError as error:
+                self.failed = error
+                for session in list(self._sessions.values()):
+                    self.end(session, DoorReason.JOURNAL_UNAVAILABLE)
+                return self._take_touched()
+            if len(records):
+                self._tell(records)
+            for session, row in repeated:
+                self._answer_again(session, row)
+            for session, query in queries:
+                self._answer(session, query)
+            for session, payload in done:
+                self._put(session, Acknowledge(payload.token))
+        for message in self.market_data.due(self._now_ns):
+            self._publish(message)
+        return self._take_touched()
+
+    def _take(self) -> tuple[_Taken, list[tuple[Session, Query]], list[tuple[Session, Payload]]]:
+        """Requests of all waiting sessions, one of each in rotation; queries; and the payloads that are then done."""
+        sessions, rows, queries, done = list(self._ready), [], [], []
+        share = max(1, TURN_LIMIT // max(1, len(sessions)))
+        for session in sessions:
+            taken, queries_of_it, done_of_it = _take_from(session, share)
+            rows.append(taken)
+            queries += [(session, query) for query in queries_of_it]
+            done += [(session, payload) for payload in done_of_it]
+            self.backlog -= len(taken) + len(queries_of_it)
+        self._ready = deque(session for session in sessions if session.pending)
+        if self._ready and self._ready[0] is sessions[0]:
+            self._ready.rotate(-1)
+        if len(rows) == 1:
+            return _Taken(rows[0], sessions, np.zeros(len(rows[0]), np.int64)), queries, done
+        owner = np.repeat(np.arange(len(rows)), [len(part) for part in rows])
+        place = np.concatenate([np.arange(len(part)) for part in rows]) if rows else np.zeros(0, np.int64)
+        order = np.argsort(place, kind="stable")
+        merged = np.concatenate(rows)[order] if rows else np.zeros(0, REQUEST)
+        return _Taken(merged, sessions, owner[order]), queries, done
+
+    def _new_records(self, taken: _Taken) -> tuple[np.ndarray, list[tuple[Session, np.ndarray]]]:
+        """RECORD rows of what is asked for the first time, the venue's own before them; and what was asked before."""
+        numbers = np.array([session.principal.number for session in taken.sessions], np.int32)
+        asked_by = numbers[taken.owner]
+        fresh = np.ones(len(taken.rows), bool)
+        for number in set(numbers.tolist()):
+            places = np.flatnonzero(asked_by == number)
+            seqs = taken.rows["seq"][places].astype(np.int64)
+            before = np.maximum.accumulate(np.append(self.replica.principal(number).last_seq, seqs))[:-1]
+            fresh[places[seqs <= before]] = False
+        repeated = [(taken.sessions[taken.owner[at]], taken.rows[at : at + 1]) for at in np.flatnonzero(~fresh)]
+        own, self._own = self._own, []
+        first = sum(len(commands) for commands in own)
+        rows = taken.rows[fresh]
+        records = np.zeros(first + len(rows), RECORD)
+        if own:
+            records["command"][:first] = np.concatenate(own)
+        asked = records[first:]
+        asked["principal"] = asked_by[fresh]
+        asked["seq"] = rows["seq"]
+        asked["content"] = content_hash(rows)
+        asked["command"] = rows["command"]
+        self._stamp(records, first)
+        if rows["target_seq"].any():
+            self._resolve_targets(records, first, rows["target_seq"])
+        return records, repeated
+
+    def _stamp(self, records: np.ndarray, first: int) -> None:
+        """Give every command its time."""
+        times = records["command"]["time_ns"]
+        if self.terms.time_from_operator and len(records) > first:
+            times[first:] = np.maximum.accumulate(np.maximum(times[first:], self._now_ns))
+            self._now_ns = int(times[-1])
+            times[:first] = self._now_ns
+        else:
+            times[:] = self._now_ns
+
+    def _resolve_targets(self, records: np.ndarray, first: int, target_seqs: np.ndarray) -> None:
+        """Orders named by the number of their request get their order id; in this very turn it is already certain."""
+        number = self.replica.exchange.command_seq + 1
+        entered = {(int(p), int(s)): number + at for at, (p, s) in
+                   enumerate(zip(records["principal"], records["seq"], strict=True))}  # fmt: skip
+        for at in np.flatnonzero(target_seqs):
+            principal, seq = int(records["principal"][first + at]), int(target_seqs[at])
+            order_id = entered.get((principal, seq))
+            if order_id is None or order_id >= number + first + at:
+                answered = self.replica.principal(principal).answered(seq)
+                order_id = answered.order_id if answered else _UNKNOWN_ID
+            records["command"]["target_id"][first + at] = order_id
+
+    # ------------------------------------------------------------------------------------------------ answers
+
+    def _tell(self, records: np.ndarray) -> None:
+        """Apply, and hand everybody his reports."""
+        applied = self.replica.apply(records)
+        for number, rows in applied.reports.items():
+            name = self._names.get(number)
+            if name is None:
+                continue
+            for topic in (topics.reports(name), topics.copies(name)):
+                if self._readers(topic):
+                    for begin in range(0, len(rows), _REPORTS_A_PAYLOAD):
+                        payload = codec.encode_reports(rows[begin : begin + _REPORTS_A_PAYLOAD])
+                        self._publish(Publish(topic, payload))
+        if self._readers(topics.TAPE):
+            for begin in range(0, len(applied.events), BATCH_LIMIT):
+                payload = codec.encode_tape(applied.events[begin : begin + BATCH_LIMIT])
+                self._publish(Publish(topics.TAPE, payload))
+        self.market_data.update(applied.events)
+
+    def _answer_again(self, session: Session, row: np.ndarray) -> None:
+        """A request whose number was used before."""
+        seq = int(row["seq"][0])
+        answered = self.replica.principal(session.principal.number).answered(seq)
+        if answered is None:
+            self._refuse(session, seq, DoorReason.SEQ_TOO_OLD, "its result is not kept any more")
+        elif answered.content != int(content_hash(row)[0]):
+            self._refuse(session, seq, DoorReason.DUP_MISMATCH, "the number was used for another request")
+        else:
+            self.counters.duplicates += 1
+            report = answered.outcome.copy()
+            report["poss_dup"] = 1
+            self._put(session, Publish(session.private_topic, codec.encode_reports(report)))
+
+    def _refuse(self, session: Session, seq: int, reason: DoorReason, text: str) -> None:
+        self.counters.refuse(reason)
+        reject = m.BusinessMessageReject(seq, reason, text, seq)
+        self._put(session, Publish(session.private_topic, codec.encode([reject])))
+
+    def _answer(self, session: Session, query: Query) -> None:
+        """A question, after everything that was asked before it."""
+        number = session.principal.number
+        told = self.replica.principal(number)
+        match query:
+            case m.Logon():
+                session.logged_on = True
+                session.cancel_on_disconnect = query.cancel_on_disconnect and session.principal.role is Role.TRADER
+                self._reply(session, [self._logon_reply(session)])
+                if query.next_expected:
+                    self._resend(session, query.next_expected, told.next_report - 1)
+            case m.Logout():
+                session.logged_on = session.cancel_on_disconnect = False
+            case m.TestRequest():
+                self._reply(session, [m.Heartbeat(query.test_req_id)])
+            case m.ResendRequest():
+                self._resend(session, max(1, query.begin_seq), query.end_seq or told.next_report - 1)
+            case m.StatusRequest():
+                self._reply(session, self._status(number, query.request_id))
+
+    def _logon_reply(self, session: Session) -> m.LogonReply:
+        told = self.replica.principal(session.principal.number)
+        phase, date = self.replica.exchange.today()
+        free = session.principal.role is Role.INSTRUCTOR
+        return m.LogonReply(
+            told.last_seq, told.next_report, self.terms.epoch, self._now_ns, self.terms.rules, self.terms.rules_hash,
+            session.principal.number, list(self.replica.exchange.symbols), phase, date, BATCH_LIMIT, PAYLOAD_LIMIT,
+            0 if free else self.terms.quota.rate,
+        )  # fmt: skip
+
+    def _status(self, number: int, request_id: int) -> list[m.Message]:
+        holdings = self.replica.exchange.holdings(number)
+        if holdings is None:
+            return [m.OpenOrders(request_id, [])]
+        cash, held, blocked, units = holdings
+        next_report = self.replica.principal(number).next_report
+        orders = self.replica.exchange.living(number).tolist()
+        cuts = range(0, len(orders), _REPORTS_A_PAYLOAD) or range(1)
+        pages = [m.OpenOrders(request_id, orders[at : at + _REPORTS_A_PAYLOAD], at == cuts[-1]) for at in cuts]
+        return [m.AccountReport(request_id, number, cash, held, blocked, units, next_report), *pages]
+
+    def _resend(self, session: Session, begin: int, end: int) -> None:
+        """Private reports again, as far as they are kept."""
+        rows = self.replica.principal(session.principal.number).reports_since(begin)
+        rows = rows[rows["priv_seq"] <= end].copy()
+        if len(rows) and rows["priv_seq"][0] > begin:
+            self._reply(session, [m.SequenceReset(int(rows["priv_seq"][0]))])
+        rows["poss_dup"] = 1
+        for at in range(0, len(rows), _REPORTS_A_PAYLOAD):
+            payload = codec.encode_reports(rows[at : at + _REPORTS_A_PAYLOAD])
+            self._put(session, Publish(session.private_topic, payload))
+
+    def _reply(self, session: Session, replies: Iterable[m.Message]) -> None:
+        """Each in a payload of its own."""
+        for reply in replies:
+            self._put(session, Publish(session.private_topic, codec.encode([reply])))
+
+    # ------------------------------------------------------------------------------------------------ outputs
+
+    def _readers(self, topic: str) -> list[Session]:
+        readers = self._routes.get(topic)
+        if readers is None:
+            readers = self._routes[topic] = [s for s in self._sessions.values() if s.reads(topic)]
+        return readers
+
+    def _publish(self, message: Publish) -> None:
+        for session in self._readers(message.topic):
+            self._put(session, message)
+
+    def _put(self, session: Session, output: Output) -> None:
+        if session.closed:
+            return
+        session.outputs.append(output)
+        self._touched[session] = None
+
+    def _take_touched(self) -> list[Session]:
+        touched, self._touched = list(self._touched), {}
+        return touched
+
+
+def _take_from(session: Session, limit: int) -> tuple[np.ndarray, list[Query], list[Payload]]:
+    """Up to `limit` requests of one session: rows, then queries; after a query its rows wait for the next turn."""
+    rows: list[np.ndarray] = []
+    queries: list[Query] = []
+    done: list[Payload] = []
+    count = 0
+    while session.pending and count < limit:
+        payload = session.pending[0]
+        while payload.parts and count < limit:
+            part = payload.parts[0]
+            if isinstance(part, np.ndarray):
+                if queries:
+                    break
+                rows.append(part[: limit - count])
+                count += len(rows[-1])
+                if len(rows[-1]) == len(part):
+                    payload.parts.popleft()
+                else:
+                    payload.parts[0] = part[len(rows[-1]) :]
+            else:
+                queries.append(part)
+                payload.parts.popleft()
+                count += 1
+        if payload.parts:
+            break
+        done.append(session.pending.popleft())
+    session.waiting -= count
+    return (np.concatenate(rows) if rows else np.zeros(0, REQUEST)), queries, done

@@ -1,0 +1,80 @@
+"""Snapshots: named arrays beside the journal, so that a start need not replay everything. A cache, never the only copy.
+
+A snapshot belongs to one commit (its number and its place in the hash chain) and to the sources that wrote it: under
+other sources, or damaged, it is passed over, and the one before it, or the whole journal, is replayed instead.
+"""
+
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import structlog
+
+log = structlog.get_logger()
+
+KEPT = 2
+"""So many snapshots stay; older ones are removed."""
+_META = "meta"
+
+
+class Snapshot(NamedTuple):
+    """One snapshot, read."""
+
+    number: int
+    """Of the last commit it contains."""
+    chain: str
+    """Hash of that commit, hexadecimal."""
+    tables: dict[str, np.ndarray]
+
+
+class Snapshots:
+    """The snapshots of one journal.
+
+    Parameters
+    ----------
+    folder : where they lie, one file each
+    sources : digest of everything that decides what the tables mean
+    """
+
+    def __init__(self, folder: Path, sources: str) -> None:
+        self._folder = folder
+        self._sources = sources
+
+    def write(self, snapshot: Snapshot) -> Path:
+        """Write one, durably, then remove old ones; slow, for a worker thread. Raises `OSError`."""
+        self._folder.mkdir(exist_ok=True)
+        path = self._folder / f"{snapshot.number:015d}.npz"
+        unfinished = path.with_suffix(".tmp")
+        meta = {"number": snapshot.number, "chain": snapshot.chain, "sources": self._sources}
+        text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+        with unfinished.open("wb") as file:
+            np.savez(file, allow_pickle=False, **{_META: text}, **snapshot.tables)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.rename(path)
+        for old in self._files()[KEPT:]:
+            old.unlink()
+        return path
+
+    def newest(self) -> Iterator[Snapshot]:
+        """Usable snapshots, newest first."""
+        for path in self._files():
+            try:
+                with np.load(path, allow_pickle=False) as stored:
+                    meta = json.loads(stored[_META].tobytes())
+                    if meta["sources"] != self._sources:
+                        log.info("snapshot of other sources, passed over", file=path.name)
+                        continue
+                    tables = {name: stored[name] for name in stored.files if name != _META}
+            except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+                log.warning("snapshot cannot be read, passed over", file=path.name, error=str(error))
+                continue
+            yield Snapshot(int(meta["number"]), str(meta["chain"]), tables)
+
+    def _files(self) -> list[Path]:
+        """Newest first."""
+        return sorted(self._folder.glob("*.npz"), reverse=True)

@@ -1,0 +1,373 @@
+"""A load generator with an audit (`emex load`): what was sent is what happened, once, and how long the answer took.
+
+Open loop: payloads are due at fixed times whether or not answers come, and latency counts from the due time, so that a
+stalled venue cannot hide (coordinated omission). With rate 0 it is a closed loop: a fixed number of payloads in flight.
+Every account keeps its own books from its private reports: each request has exactly one outcome, each order's quantity
+adds up through every fill, and at the end its open orders and balances are compared with what the venue says.
+
+The orders are made up (uniform around a fixed price): a load, no market.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from engine.codes import EventKind, Side, TimeInForce
+from gateway.accounts import Accounts, new_password
+from gateway.errors import GatewayError
+from gateway.transports.link import Link, open_link
+from gateway.wire import codec, topics
+from gateway.wire import messages as m
+from gateway.wire.topics import Role
+
+_AT = {name: at for at, name in enumerate(m.fields_of(m.ExecutionReport), start=1)}
+_PRICE_FEN, _SPREAD = 5000, 25
+_CANCELS = 0.2
+"""Share of requests that cancel an earlier order."""
+_DRAIN_SECONDS = 60
+_TAG_OF_REPORTS = b"\xa18"
+"""How a payload of reports begins, which is all that is decoded untyped: the generator must be faster than the venue."""
+_decode = msgspec.msgpack.Decoder().decode
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """What to send where."""
+
+    host: str = "127.0.0.1"
+    port: int = 1883
+    metrics_port: int | None = None
+    rate: int = 1000
+    """Requests a second over all accounts; 0 = closed loop."""
+    seconds: float = 10.0
+    batch: int = 1
+    in_flight: int = 8
+    """Payloads in flight over all accounts, for the closed loop."""
+    seed: int = 1
+
+
+@dataclass
+class Audit:
+    """One account's own books."""
+
+    outcomes: dict[int, int] = field(default_factory=dict)
+    """How often each request was answered."""
+    leaves: dict[int, int] = field(default_factory=dict)
+    """Open quantity by order, as the reports say."""
+    next_report: int = 0
+    bought_t: int = 0
+    sold_t: int = 0
+    paid_fen: int = 0
+    received_fen: int = 0
+    fees_fen: int = 0
+    rejected: int = 0
+    faults: list[str] = field(default_factory=list)
+    """What cannot be explained."""
+
+    def take(self, report: list[Any]) -> None:
+        """Book one report, given as the array on the wire."""
+        if report[_AT["poss_dup"]]:
+            return
+        number = report[_AT["priv_seq"]]
+        if self.next_report and number != self.next_report:
+            self.faults.append(f"report {number} came where {self.next_report} was due")
+        self.next_report = number + 1
+        ref_seq, kind = report[_AT["ref_seq"]], report[_AT["exec_type"]]
+        if ref_seq:
+            self.outcomes[ref_seq] = self.outcomes.get(ref_seq, 0) + 1
+        order_id, qty = report[_AT["order_id"]], report[_AT["qty"]]
+        if kind == EventKind.ACCEPTED:
+            self.leaves[order_id] = qty
+        elif kind == EventKind.TRADE:
+            self._fill(report, order_id, qty)
+        elif kind in (EventKind.CANCELED, EventKind.EXPIRED):
+            if self.leaves.pop(order_id, None) != report[_AT["leaves_qty"]]:
+                self.faults.append(f"order {order_id}: {report[_AT['leaves_qty']]} t cancelled that were not open")
+        elif kind == EventKind.REJECTED:
+            self.rejected += 1
+
+    def _fill(self, report: list[Any], order_id: int, qty: int) -> None:
+        left = self.leaves.get(order_id, 0) - qty
+        if left != report[_AT["leaves_qty"]]:
+            self.faults.append(f"order {order_id}: {report[_AT['leaves_qty']]} t left, expected {left}")
+        if left > 0:
+            self.leaves[order_id] = left
+        else:
+            self.leaves.pop(order_id, None)
+        if report[_AT["side"]] == Side.BUY:
+            self.bought_t += qty
+            self.paid_fen += report[_AT["amount_fen"]]
+        else:
+            self.sold_t += qty
+            self.received_fen += report[_AT["amount_fen"]]
+        self.fees_fen += report[_AT["fee_fen"]]
+
+
+class _Client:
+    """One account's connection, its requests and its audit."""
+
+    def __init__(self, name: str, seed: int, latencies: list[float]) -> None:
+        self.name = name
+        self.audit = Audit()
+        self.sent = 0
+        self.acked = 0
+        self.refused: dict[str, int] = {}
+        self.in_flight = 0
+        self._latencies = latencies
+        self._topic = f"{topics.PREFIX}in/{name}"
+        self._random = np.random.default_rng(seed)
+        self._link: Link | None = None
+        self._replies: asyncio.Queue[Any] = asyncio.Queue()
+        self._due: deque[tuple[float, bytes, int]] = deque()
+        self.idle = asyncio.Event()
+        """Set when a payload has been answered."""
+
+    async def open(self, host: str, port: int, password: str) -> None:
+        """Log on."""
+        self._link = link = await open_link(host, port, self._hear)
+        await link.log_on(f"load-{self.name}", self.name, password.encode())
+        await link.subscribe(topics.reports(self.name))
+        link.publish(self._topic, codec.encode([m.Logon()]))
+        reply = await self._replies.get()
+        if reply.last_seq:
+            raise GatewayError(f"{self.name}: has traded before (request {reply.last_seq}), expected a fresh account")
+
+    def payload(self, batch: int) -> bytes:
+        """The next `batch` requests: limit orders around a fixed price, and cancels of earlier ones."""
+        draws = self._random.random((batch, 4)).tolist()
+        messages: list[m.Message] = []
+        for cancel, side, price, qty in draws:
+            self.sent += 1
+            if cancel < _CANCELS and self.sent > 1:
+                messages.append(m.OrderCancelRequest(self.sent, target_seq=1 + int(side * (self.sent - 1))))
+            else:
+                at = _PRICE_FEN - _SPREAD + int(price * 2 * _SPREAD)
+                tif = TimeInForce.IOC if cancel > 0.9 else TimeInForce.DAY
+                messages.append(m.NewOrderSingle(self.sent, 0, 1 + int(side * 2), 1 + int(qty * 20), at, 2, tif))
+        return codec.encode(messages)
+
+    def send(self, due: float, batch: int) -> None:
+        """A payload that was due at `due`; it waits here while as many are in flight as the server takes."""
+        self._due.append((due, self.payload(batch), batch))
+        self._push()
+
+    def _push(self) -> None:
+        assert self._link is not None
+        while self._due and self.in_flight < self._link.receive_max:
+            due, payload, batch = self._due.popleft()
+            self.in_flight += 1
+            self._link.publish(self._topic, payload).add_done_callback(lambda f, d=due, b=batch: self._answered(f, d, b))
+
+    def _answered(self, future: "asyncio.Future[int]", due: float, batch: int) -> None:
+        self.in_flight -= 1
+        if future.exception() is None and future.result() == 0:
+            self._latencies.append(time.perf_counter() - due)
+            self.acked += batch
+        self.idle.set()
+        self._push()
+
+    @property
+    def waiting(self) -> int:
+        """Payloads without an answer."""
+        return self.in_flight + len(self._due)
+
+    def _hear(self, topic: str, payload: bytes) -> None:
+        del topic
+        if _TAG_OF_REPORTS in payload[:8]:
+            for report in _decode(payload):
+                self.audit.take(report)
+            return
+        for reply in codec.decode_replies(payload):
+            if isinstance(reply, (m.Reject, m.BusinessMessageReject)):
+                self.refused[reply.text] = self.refused.get(reply.text, 0) + 1
+            else:
+                self._replies.put_nowait(reply)
+
+    async def reconcile(self) -> None:
+        """Compare one's own books with the venue's."""
+        assert self._link is not None
+        self._link.publish(self._topic, codec.encode([m.StatusRequest(7)]))
+        account, orders = await self._replies.get(), []
+        while True:
+            page = await self._replies.get()
+            orders += page.orders
+            if page.last:
+                break
+        living = {row[0]: row[7] for row in orders}
+        if living != self.audit.leaves:
+            self.audit.faults.append(f"{len(living)} orders open, expected {len(self.audit.leaves)}")
+        self.account: m.AccountReport = account
+
+    def close(self) -> None:
+        """Say goodbye."""
+        if self._link is not None:
+            self._link.close()
+
+
+async def generate(options: LoadOptions, passwords: dict[str, str]) -> dict[str, Any]:
+    """Send the load and audit it.
+
+    Parameters
+    ----------
+    passwords : by account name; fresh accounts of a rulebook without funding, which this load shares out evenly
+
+    Returns
+    -------
+    dict
+        What `emex load --json` prints: counts of requests, latencies in ms, faults in words.
+    """
+    latencies: list[float] = []
+    clients = [_Client(name, options.seed + at, latencies) for at, name in enumerate(passwords)]
+    await asyncio.gather(*(c.open(options.host, options.port, passwords[c.name]) for c in clients))
+    commits = _commit_seconds(options)
+    began = time.perf_counter()
+    if options.rate:
+        await _open_loop(options, clients, began)
+    else:
+        await _closed_loop(options, clients, began)
+    deadline = time.perf_counter() + _DRAIN_SECONDS
+    while any(client.waiting for client in clients) and time.perf_counter() < deadline:
+        await asyncio.sleep(0.01)
+    seconds = time.perf_counter() - began
+    await asyncio.gather(*(client.reconcile() for client in clients))
+    spent = _commit_seconds(options) - commits
+    for client in clients:
+        client.close()
+    return _result(options, clients, np.array(latencies) * 1000, seconds, spent)
+
+
+async def _open_loop(options: LoadOptions, clients: list[_Client], began: float) -> None:
+    """Payloads at fixed times, round the accounts."""
+    interval = options.batch / options.rate
+    for number in range(int(options.seconds / interval)):
+        due = began + number * interval
+        early = due - time.perf_counter()
+        if early > 0 or number % 64 == 0:
+            await asyncio.sleep(max(0.0, early))
+        clients[number % len(clients)].send(due, options.batch)
+
+
+async def _closed_loop(options: LoadOptions, clients: list[_Client], began: float) -> None:
+    """A fixed number of payloads in flight."""
+    share = max(1, options.in_flight // len(clients))
+
+    async def one(client: _Client) -> None:
+        while time.perf_counter() - began < options.seconds:
+            while client.waiting < share:
+                client.send(time.perf_counter(), options.batch)
+            client.idle.clear()
+            await client.idle.wait()
+
+    await asyncio.gather(*(one(client) for client in clients[: options.in_flight]))
+
+
+def _commit_seconds(options: LoadOptions) -> float:
+    """What the venue says it has spent in commits; 0 where its metrics are not served."""
+    if options.metrics_port is None:
+        return 0.0
+    with urllib.request.urlopen(f"http://{options.host}:{options.metrics_port}/metrics") as page:  # noqa: S310
+        lines = page.read().decode().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("emex_commit_seconds_sum"))
+
+
+def _result(
+    options: LoadOptions, clients: list[_Client], ack_ms: np.ndarray, seconds: float, commit_seconds: float
+) -> dict[str, Any]:
+    audits = [client.audit for client in clients]
+    sent = sum(client.sent for client in clients)
+    answered = sum(len(audit.outcomes) for audit in audits)
+    faults = [f"{client.name}: {fault}" for client in clients for fault in client.audit.faults]
+    if sum(a.bought_t for a in audits) != sum(a.sold_t for a in audits):
+        faults.append("more was bought than sold, or less")
+    if sum(a.paid_fen for a in audits) != sum(a.received_fen for a in audits):
+        faults.append("more was paid than received, or less")
+    refused: dict[str, int] = {}
+    for client in clients:
+        for text, count in client.refused.items():
+            refused[text] = refused.get(text, 0) + count
+    p50, p99, p999 = np.percentile(ack_ms, [50, 99, 99.9]).tolist() if len(ack_ms) else (0.0, 0.0, 0.0)
+    return {
+        "sent": sent,
+        "acked": sum(client.acked for client in clients),
+        "lost": sent - answered,
+        "doubled": sum(1 for audit in audits for count in audit.outcomes.values() if count > 1),
+        "unexplained": len(faults),
+        "faults": faults[:20],
+        "refused": refused,
+        "rejected": sum(audit.rejected for audit in audits),
+        "traded_t": sum(audit.bought_t for audit in audits),
+        "seconds": round(seconds, 3),
+        "orders_per_second": round(sent / seconds, 1),
+        "ack_ms": {"p50": round(p50, 3), "p99": round(p99, 3), "p999": round(p999, 3)},
+        "commit_share": round(commit_seconds / seconds, 4),
+        "accounts": len(clients),
+        "batch": options.batch,
+        "rate": options.rate,
+        "seed": options.seed,
+    }
+
+
+@asynccontextmanager
+async def spawned(rules: str, traders: int) -> AsyncIterator[tuple[dict[str, int], dict[str, str]]]:
+    """A journaled server of one's own on loopback, in a temporary folder: its ports, and passwords by name."""
+    with tempfile.TemporaryDirectory(prefix="emex-load-") as folder:
+        accounts = Accounts.load(Path(folder) / "accounts.json")
+        passwords = {f"load{number:03d}": new_password() for number in range(traders)}
+        for name, password in passwords.items():
+            accounts.add(name, Role.TRADER, password)
+        accounts.save()
+        command = [sys.executable, "-m", "emex", "serve", rules, "--journal", f"{folder}/journal", "--accounts",
+                   f"{folder}/accounts.json", "--port", "0", "--metrics-port", "0", "--rate", "0", "--json"]  # fmt: skip
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        server = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=environment)
+        assert server.stdout is not None
+        line = await server.stdout.readline()
+        if not line:
+            raise GatewayError(f"the server ended with status {await server.wait()} before it was ready")
+        try:
+            yield json.loads(line)["ports"], passwords
+        finally:
+            server.terminate()
+            await server.wait()
+
+
+def load(options: LoadOptions, rules: str, traders: int, passwords: dict[str, str] | None) -> dict[str, Any]:
+    """Run a load against a running venue, or with `passwords` None against one spawned for it."""
+
+    async def run() -> dict[str, Any]:
+        if passwords is not None:
+            return await generate(options, passwords)
+        async with spawned(rules, traders) as (ports, made):
+            spawned_options = replace(options, port=ports["mqtt"], metrics_port=ports["metrics"])
+            return await generate(spawned_options, made)
+
+    return asyncio.run(run())
+
+
+def print_load(result: dict[str, Any], console: Console) -> None:
+    """The result of `load` as a small table."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    rows = ("sent", "acked", "lost", "doubled", "unexplained", "orders_per_second")
+    for name in rows:
+        table.add_row(name.replace("_", " "), f"{result[name]:,}")
+    ack = result["ack_ms"]
+    table.add_row("ack, ms", f"p50 {ack['p50']}, p99 {ack['p99']}, p99.9 {ack['p999']}")
+    table.add_row("commits", f"{result['commit_share']:.0%} of the time")
+    console.print(table)
+    for fault in result["faults"]:
+        console.print(f"[red]{fault}[/red]")

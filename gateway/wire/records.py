@@ -1,0 +1,78 @@
+"""The packed forms of the wire and of the journal, as NumPy rows. Version 1.
+
+    REQUEST   what a client asks: its sequence number beside a COMMAND          client -> gateway, in bulk
+    RECORD    what the venue did: who asked what, when                          gateway -> journal
+    REPORT    what one account is told about one event                          gateway -> client; kept for replay
+
+They are contracts like `engine.records`: fields are only added under a new version. A client that has no NumPy sends
+and reads messages instead (`messages.py`), which say the same.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from engine.records import COMMAND, empty_commands
+
+VERSION: Final = 1
+
+REQUEST: Final = np.dtype([("seq", "<u4"), ("target_seq", "<u4"), ("command", COMMAND)])
+"""104 bytes. `seq` is the sender's own number (from 1); `target_seq`, where not 0, names the order by the number of the
+request that entered it, instead of `target_id`. `account` may be `NONE` for one's own, `time_ns` is the gateway's."""
+
+RECORD: Final = np.dtype([("principal", "<i4"), ("seq", "<u4"), ("content", "<u8"), ("command", COMMAND)])
+"""112 bytes. `content` is a hash of the request as it came; principal and seq are 0 for the venue's own commands."""
+
+_REPORT_FIELDS = {
+    "priv_seq": "<i8", "time_ns": "<i8", "exec_id": "<i8", "order_id": "<i8", "auction_id": "<i8",
+    "client_ref": "<i8", "qty": "<i8", "leaves_qty": "<i8", "amount_fen": "<i8", "fee_fen": "<i8",
+    "price_fen": "<i4", "account": "<i4", "contra": "<i4", "instrument": "<i4", "ref_seq": "<u4", "exec_type": "u1",
+    "side": "u1", "mode": "u1", "phase": "u1", "reason": "<u2", "flags": "<u2", "aggressor": "u1", "poss_dup": "u1",
+}  # fmt: skip
+_SIZES = [np.dtype(form).itemsize for form in _REPORT_FIELDS.values()]
+REPORT: Final = np.dtype(
+    {
+        "names": list(_REPORT_FIELDS),
+        "formats": list(_REPORT_FIELDS.values()),
+        "offsets": [sum(_SIZES[:at]) for at in range(len(_SIZES))],
+        "itemsize": 112,
+    }
+)
+"""112 bytes, the last two unused: one event as one account sees it.
+
+`priv_seq` numbers the reports of a principal from 1 without gaps; `exec_id` is the number of the event; `exec_type` its
+`EventKind`. `ref_seq` is the request that this is the outcome of, 0 for what others caused. `side`, `leaves_qty` and
+`fee_fen` are the account's own. `contra` is named in agreements only; on a screen counterparties are anonymous.
+"""
+
+PAYLOAD_LIMIT = 16 * 1024
+"""Bytes of one payload."""
+BATCH_LIMIT = 100
+"""Requests of one payload."""
+
+_HASH_MULTIPLIERS = np.random.Generator(np.random.PCG64(20210716)).integers(
+    1, 2**63, REQUEST.itemsize // 8, dtype=np.uint64
+) | np.uint64(1)
+_TIME = REQUEST.fields["command"][1] // 8  # type: ignore[index]
+"""Word of the row that holds `time_ns`, which is the gateway's and no content."""
+_HASH_MULTIPLIERS[_TIME] = 0
+
+
+def empty_requests(count: int) -> np.ndarray:
+    """`count` REQUEST rows, shape (count,), every field of their commands absent."""
+    rows = np.zeros(count, REQUEST)
+    rows["command"] = empty_commands(count)
+    return rows
+
+
+def content_hash(requests: np.ndarray) -> np.ndarray:
+    """What each REQUEST row asks, as one integer; uint64, shape (n,). Equal rows but for their time: equal hashes.
+
+    Multiply-shift over the row's words: it tells a client's mistake from a repetition, and defends against nobody
+    (who makes two of his own requests collide harms himself).
+    """
+    words = np.ascontiguousarray(requests).view(np.uint64).reshape(len(requests), len(_HASH_MULTIPLIERS))
+    mixed = (words ^ (words >> np.uint64(29))) * _HASH_MULTIPLIERS
+    total: np.ndarray = mixed.sum(axis=1, dtype=np.uint64)
+    folded: np.ndarray = total ^ (total >> np.uint64(32))
+    return folded
