@@ -218,7 +218,6 @@ def _match(
     _show(result, print_match, as_json=as_json)
 
 
-
 @app.command("serve", epilog="Example: emex serve generic --port 1883 --metrics-port 9100")
 def _serve(
     rules: Annotated[str, typer.Argument(metavar="MARKET", help="Name from `emex rules`, or a TOML file.")] = "generic",
@@ -233,7 +232,9 @@ def _serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="MQTT over TCP; 0 = any free one.")] = 1883,
     websocket_port: Annotated[int | None, typer.Option(min=0, max=65535, help="MQTT over WebSocket.")] = None,
     metrics_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Prometheus metrics.")] = None,
-    hours: Annotated[Hours, typer.Option(help="Open always, by the rulebook's timetable, or as the operator says.")] = Hours.ALWAYS,
+    hours: Annotated[
+        Hours, typer.Option(help="Open always, by the rulebook's timetable, or as the operator says.")
+    ] = Hours.ALWAYS,
     rate: Annotated[int, typer.Option(min=0, help="Requests a second of one trader; 0 = no limit.")] = 300,
     cash: Annotated[str, typer.Option(help="CNY that a new trader's account begins with.")] = "0",
     units: Annotated[int, typer.Option(min=0, help="Tonnes of each instrument that it begins with.")] = 0,

@@ -1,7 +1,7 @@
 """The credentials file: who may log on, as what, under which number. Passwords are kept as Argon2id hashes only.
 
-A name becomes part of topic names, so few characters are legal. A number is an account of the engine (a trader's) and the
-key of its holder's requests in the journal: it is given once and never again, also after its holder was removed.
+A name becomes part of topic names, so few characters are legal. A number is an account of the engine (a trader's) and
+the key of its holder's requests in the journal: it is given once and never again, also after its holder was removed.
 """
 
 import os
@@ -121,7 +121,7 @@ class Accounts:
     def hash_of(self, name: str) -> str | None:
         """What a password of that name must fit; None when there is nobody."""
         holder = self._holders.get(name)
-        return holder and holder.password_hash
+        return holder.password_hash if holder else None
 
     def verify(self, password_hash: str, password: bytes) -> bool:
         """Whether a password fits a hash; slow on purpose."""

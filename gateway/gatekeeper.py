@@ -1,8 +1,8 @@
 """Who is let in. Passwords are hashed in two threads, never in the loop, and never for somebody who is locked out.
 
 Five wrong passwords for a name from an address within a minute lock that pair for five minutes, twenty from an address
-over all names lock the address. An attempt counts as wrong until it has proved right, so that a thousand guesses at once
-cost five hashes. A right password is remembered, as a keyed digest, for as long as the process lives: a class that
+over all names lock the address. An attempt counts as wrong until it has proved right, so that a thousand guesses at
+once cost five hashes. A right password is remembered, as a keyed digest, for as long as the process lives: a class that
 reconnects does not wait for sixty slow hashes.
 """
 

@@ -1,4 +1,4 @@
-"""When a venue is open: by its rulebook's timetable, always (for classes and tests at any hour), or as its operator says.
+"""When a venue is open: by its rulebook's timetable, always (for classes at any hour), or as its operator says.
 
 The clock is read outside; here a moment becomes the phase and day-roll commands that are due.
 """

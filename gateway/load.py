@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ _CANCELS = 0.2
 """Share of requests that cancel an earlier order."""
 _DRAIN_SECONDS = 60
 _TAG_OF_REPORTS = b"\xa18"
-"""How a payload of reports begins, which is all that is decoded untyped: the generator must be faster than the venue."""
+"""How a payload of reports begins; these are decoded untyped: the generator must be faster than the venue."""
 _decode = msgspec.msgpack.Decoder().decode
 
 
@@ -171,9 +172,10 @@ class _Client:
         while self._due and self.in_flight < self._link.receive_max:
             due, payload, batch = self._due.popleft()
             self.in_flight += 1
-            self._link.publish(self._topic, payload).add_done_callback(lambda f, d=due, b=batch: self._answered(f, d, b))
+            answered = partial(self._answered, due, batch)
+            self._link.publish(self._topic, payload).add_done_callback(answered)
 
-    def _answered(self, future: "asyncio.Future[int]", due: float, batch: int) -> None:
+    def _answered(self, due: float, batch: int, future: "asyncio.Future[int]") -> None:
         self.in_flight -= 1
         if future.exception() is None and future.result() == 0:
             self._latencies.append(time.perf_counter() - due)
@@ -241,7 +243,7 @@ async def generate(options: LoadOptions, passwords: dict[str, str]) -> dict[str,
     else:
         await _closed_loop(options, clients, began)
     deadline = time.perf_counter() + _DRAIN_SECONDS
-    while any(client.waiting for client in clients) and time.perf_counter() < deadline:
+    while any(client.waiting for client in clients) and time.perf_counter() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     seconds = time.perf_counter() - began
     await asyncio.gather(*(client.reconcile() for client in clients))
@@ -280,7 +282,7 @@ def _commit_seconds(options: LoadOptions) -> float:
     """What the venue says it has spent in commits; 0 where its metrics are not served."""
     if options.metrics_port is None:
         return 0.0
-    with urllib.request.urlopen(f"http://{options.host}:{options.metrics_port}/metrics") as page:  # noqa: S310
+    with urllib.request.urlopen(f"http://{options.host}:{options.metrics_port}/metrics") as page:
         lines = page.read().decode().splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith("emex_commit_seconds_sum"))
 
@@ -331,8 +333,9 @@ async def spawned(rules: str, traders: int) -> AsyncIterator[tuple[dict[str, int
         for name, password in passwords.items():
             accounts.add(name, Role.TRADER, password)
         accounts.save()
-        command = [sys.executable, "-m", "emex", "serve", rules, "--journal", f"{folder}/journal", "--accounts",
-                   f"{folder}/accounts.json", "--port", "0", "--metrics-port", "0", "--rate", "0", "--json"]  # fmt: skip
+        options = ["--journal", f"{folder}/journal", "--accounts", f"{folder}/accounts.json", "--port", "0",
+                   "--metrics-port", "0", "--rate", "0", "--json"]  # fmt: skip
+        command = [sys.executable, "-m", "emex", "serve", rules, *options]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         server = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=environment)
         assert server.stdout is not None

@@ -1,8 +1,10 @@
 """A venue's way back: the last good snapshot, then the journal's commits after it, through the same `Replica.apply`.
 
-    create      a new journal whose header holds the rulebook's text, so that it can be replayed when the file has changed
+    create      a new journal; its header holds the rulebook's text, so that it is replayed under its own rules
     recover     journal and replica of an existing one
     replay      commits into a replica
+
+Nothing else reads what a commit holds.
 """
 
 import hashlib

@@ -4,7 +4,7 @@
     run      the host's turns; every second hours and a sweep; snapshots and checkpoints in a worker thread
     stop     SIGINT, SIGTERM: take nothing new, finish what waits, say goodbye, checkpoint, close
 
-When the journal fails the venue stops by itself with exit status 1: what was not acknowledged is decided at the next start.
+When the journal fails the venue stops by itself with exit status 1; the next start decides what was not acknowledged.
 """
 
 import asyncio
@@ -18,12 +18,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import structlog
 from prometheus_client import CollectorRegistry
 
 from engine.codes import CommandKind, Participant
+from engine.exchange import compile_all
 from engine.records import command, empty_commands
 from gateway.accounts import Accounts, Holder, new_password
 from gateway.desk.desk import Desk, Terms
@@ -127,7 +129,7 @@ class Running:
         self._stop_metrics: Callable[[], None] = lambda: None
         self._ticker: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> "Running":
+    async def __aenter__(self) -> Self:
         """Open accounts, listen. Raises `OSError` where a port is taken."""
         self.desk.operate(self._openings())
         self.host.follow_timetable()
@@ -202,8 +204,9 @@ class Running:
             rows.append(command(CommandKind.OPEN_ACCOUNT, account=number, flags=Participant.COVERED))
             if self.options.cash_fen:
                 rows.append(command(CommandKind.DEPOSIT, account=number, amount_fen=self.options.cash_fen))
-            for instrument in range(len(replica.exchange.symbols) if self.options.units_t else 0):
-                rows.append(command(CommandKind.ISSUE, account=number, instrument=instrument, qty=self.options.units_t))
+            units = self.options.units_t
+            for instrument in range(len(replica.exchange.symbols) if units else 0):
+                rows += [command(CommandKind.ISSUE, account=number, instrument=instrument, qty=units)]
         return np.concatenate(rows)
 
     async def _admit(self, name: str, password: bytes, address: str) -> Principal | int:
@@ -254,6 +257,7 @@ class Running:
 
 def serve(options: Options) -> bool:
     """Serve until told to stop; False when the journal has failed."""
+    compile_all()
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

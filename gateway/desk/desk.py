@@ -22,6 +22,7 @@ from engine.codes import NONE, TRADING_KINDS, CommandKind
 from engine.records import command
 from gateway.desk.market_data import MarketData
 from gateway.desk.replica import Replica
+from gateway.desk.sequence import RECORD_WORDS, REQUEST_WORDS, as_words, write_records
 from gateway.desk.session import Acknowledge, Close, Output, Payload, Publish, Session
 from gateway.desk.throttle import Quota, Throttle
 from gateway.journal.errors import JournalError
@@ -29,7 +30,7 @@ from gateway.wire import codec, topics
 from gateway.wire import messages as m
 from gateway.wire.codec import Query, WireError
 from gateway.wire.reasons import DoorReason
-from gateway.wire.records import BATCH_LIMIT, PAYLOAD_LIMIT, RECORD, REQUEST, content_hash
+from gateway.wire.records import BATCH_LIMIT, HASH_MULTIPLIERS, PAYLOAD_LIMIT, RECORD, REQUEST, content_hash
 from gateway.wire.topics import Principal, Role
 
 TURN_LIMIT = 1000
@@ -39,6 +40,7 @@ QUEUE_LIMIT = 200
 BACKLOG_LIMIT = 10_000
 """Requests that may wait at all; above it only cancels are taken, up to a tenth more."""
 _UNKNOWN_ID = 2**62
+_NOTHING = np.zeros((0, REQUEST_WORDS), np.uint64)
 _REPORTS_A_PAYLOAD = 200
 
 _CANCELS = np.zeros(256, bool)
@@ -89,6 +91,7 @@ class _Taken:
     """One turn's requests, in the order in which they are carried out."""
 
     rows: np.ndarray
+    """REQUEST rows as words."""
     sessions: list[Session]
     owner: np.ndarray
     """Index into `sessions`, by row."""
@@ -195,11 +198,10 @@ class Desk:
         except WireError as error:
             self._refuse_payload(session, token, m.Reject(error.reason, error.text))
             return
-        seqs = [int(seq) for part in parts if isinstance(part, np.ndarray) for seq in part["seq"][[0, -1]]]
         try:
             waiting = self._admit(session, parts, now_ns)
         except WireError as error:
-            first, last = (seqs[0], seqs[-1]) if seqs else (0, 0)
+            first, last = _numbers_of(parts)
             reject = m.BusinessMessageReject(first, error.reason, error.text, last)
             self._refuse_payload(session, token, reject)
             if error.reason == DoorReason.THROTTLED and self._throttle(session, now_ns).flooding():
@@ -230,11 +232,11 @@ class Desk:
             elif not logged_on:
                 raise WireError(DoorReason.NOT_LOGGED_ON, "expected a Logon before the first request")
             if isinstance(part, np.ndarray):
-                own = self._authorised(session.principal, part)
-                if own is None:
+                kinds = part["command"]["kind"]
+                if not self._authorise(session.principal, part, kinds):
                     raise WireError(DoorReason.NOT_AUTHORISED, "expected requests of one's role, for one's own account")
-                parts[at] = own
-                cancels += int(_CANCELS[own["command"]["kind"]].sum())
+                parts[at] = as_words(part)
+                cancels += int(np.count_nonzero(_CANCELS[kinds]))
         if not self._throttle(session, now_ns).admits(requests - cancels, cancels, now_ns):
             quota = self.terms.quota
             raise WireError(DoorReason.THROTTLED, f"expected at most {quota.rate} a second, {quota.burst} at once")
@@ -248,18 +250,17 @@ class Desk:
         return Payload(deque(parts), 0, requests)
 
     @staticmethod
-    def _authorised(principal: Principal, rows: np.ndarray) -> np.ndarray | None:
-        """The rows with the account filled in; None when one of them asks what the principal may not."""
-        if not _MAY_ASK[principal.role][rows["command"]["kind"]].all():
-            return None
+    def _authorise(principal: Principal, rows: np.ndarray, kinds: np.ndarray) -> bool:
+        """Fill in a trader's account; False when one of the rows asks what the principal may not."""
+        if not _MAY_ASK[principal.role][kinds].all():
+            return False
         if principal.role is Role.INSTRUCTOR:
-            return rows
-        rows = rows.copy()
+            return True
         accounts = rows["command"]["account"]
         if ((accounts != NONE) & (accounts != principal.number)).any():
-            return None
-        rows["command"]["account"] = principal.number
-        return rows
+            return False
+        accounts[:] = principal.number
+        return True
 
     def _throttle(self, session: Session, now_ns: int) -> Throttle:
         number = session.principal.number
@@ -313,7 +314,8 @@ class Desk:
 
     def _take(self) -> tuple[_Taken, list[tuple[Session, Query]], list[tuple[Session, Payload]]]:
         """Requests of all waiting sessions, one of each in rotation; queries; and the payloads that are then done."""
-        sessions, rows, queries, done = list(self._ready), [], [], []
+        sessions, queries, done = list(self._ready), [], []
+        rows: list[np.ndarray] = []
         share = max(1, TURN_LIMIT // max(1, len(sessions)))
         for session in sessions:
             taken, queries_of_it, done_of_it = _take_from(session, share)
@@ -324,50 +326,48 @@ class Desk:
         self._ready = deque(session for session in sessions if session.pending)
         if self._ready and self._ready[0] is sessions[0]:
             self._ready.rotate(-1)
+        if not rows:
+            return _Taken(_NOTHING, sessions, np.zeros(0, np.int64)), queries, done
         if len(rows) == 1:
             return _Taken(rows[0], sessions, np.zeros(len(rows[0]), np.int64)), queries, done
         owner = np.repeat(np.arange(len(rows)), [len(part) for part in rows])
-        place = np.concatenate([np.arange(len(part)) for part in rows]) if rows else np.zeros(0, np.int64)
-        order = np.argsort(place, kind="stable")
-        merged = np.concatenate(rows)[order] if rows else np.zeros(0, REQUEST)
-        return _Taken(merged, sessions, owner[order]), queries, done
+        merged = np.concatenate(rows)
+        if len(merged) > len(rows):
+            order = np.concatenate([np.arange(len(part)) for part in rows]).argsort(kind="stable")
+            merged, owner = merged[order], owner[order]
+        return _Taken(merged, sessions, owner), queries, done
 
     def _new_records(self, taken: _Taken) -> tuple[np.ndarray, list[tuple[Session, np.ndarray]]]:
         """RECORD rows of what is asked for the first time, the venue's own before them; and what was asked before."""
-        numbers = np.array([session.principal.number for session in taken.sessions], np.int32)
-        asked_by = numbers[taken.owner]
-        fresh = np.ones(len(taken.rows), bool)
-        for number in set(numbers.tolist()):
-            places = np.flatnonzero(asked_by == number)
-            seqs = taken.rows["seq"][places].astype(np.int64)
-            before = np.maximum.accumulate(np.append(self.replica.principal(number).last_seq, seqs))[:-1]
-            fresh[places[seqs <= before]] = False
-        repeated = [(taken.sessions[taken.owner[at]], taken.rows[at : at + 1]) for at in np.flatnonzero(~fresh)]
         own, self._own = self._own, []
         first = sum(len(commands) for commands in own)
-        rows = taken.rows[fresh]
-        records = np.zeros(first + len(rows), RECORD)
+        words = np.zeros((first + len(taken.rows), RECORD_WORDS), np.uint64)
         if own:
-            records["command"][:first] = np.concatenate(own)
-        asked = records[first:]
-        asked["principal"] = asked_by[fresh]
-        asked["seq"] = rows["seq"]
-        asked["content"] = content_hash(rows)
-        asked["command"] = rows["command"]
-        self._stamp(records, first)
-        if rows["target_seq"].any():
-            self._resolve_targets(records, first, rows["target_seq"])
+            commands = np.concatenate(own)
+            commands["time_ns"] = self._now_ns
+            words[:first, 2:] = as_words(commands)
+        principals = list(dict.fromkeys(session.principal.number for session in taken.sessions))
+        who = taken.owner
+        if len(principals) < len(taken.sessions):
+            places = [principals.index(session.principal.number) for session in taken.sessions]
+            who = np.array(places, np.int64)[who]
+        last_seqs = np.array([self.replica.principal(number).last_seq for number in principals], np.int64)
+        asked = np.zeros(len(taken.rows), np.int64)
+        count = write_records(
+            taken.rows, who, np.array(principals, np.int64), last_seqs, HASH_MULTIPLIERS, self._now_ns,
+            self.terms.time_from_operator, words[first:], asked,
+        )  # fmt: skip
+        repeated = []
+        if count < len(taken.rows):
+            again = np.setdiff1d(np.arange(len(taken.rows)), asked[:count])
+            repeated = [(taken.sessions[taken.owner[at]], taken.rows[at]) for at in again]
+        records = words[: first + count].reshape(-1).view(RECORD)
+        if len(records):
+            self._now_ns = max(self._now_ns, int(records["command"]["time_ns"][-1]))
+        targets = taken.rows[asked[:count], 0] >> np.uint64(32)
+        if targets.any():
+            self._resolve_targets(records, first, targets)
         return records, repeated
-
-    def _stamp(self, records: np.ndarray, first: int) -> None:
-        """Give every command its time."""
-        times = records["command"]["time_ns"]
-        if self.terms.time_from_operator and len(records) > first:
-            times[first:] = np.maximum.accumulate(np.maximum(times[first:], self._now_ns))
-            self._now_ns = int(times[-1])
-            times[:first] = self._now_ns
-        else:
-            times[:] = self._now_ns
 
     def _resolve_targets(self, records: np.ndarray, first: int, target_seqs: np.ndarray) -> None:
         """Orders named by the number of their request get their order id; in this very turn it is already certain."""
@@ -402,8 +402,9 @@ class Desk:
                 self._publish(Publish(topics.TAPE, payload))
         self.market_data.update(applied.events)
 
-    def _answer_again(self, session: Session, row: np.ndarray) -> None:
-        """A request whose number was used before."""
+    def _answer_again(self, session: Session, words: np.ndarray) -> None:
+        """A request whose number was used before; a REQUEST row as words."""
+        row = words.view(REQUEST)
         seq = int(row["seq"][0])
         answered = self.replica.principal(session.principal.number).answered(seq)
         if answered is None:
@@ -528,4 +529,13 @@ def _take_from(session: Session, limit: int) -> tuple[np.ndarray, list[Query], l
             break
         done.append(session.pending.popleft())
     session.waiting -= count
-    return (np.concatenate(rows) if rows else np.zeros(0, REQUEST)), queries, done
+    if len(rows) == 1:
+        return rows[0], queries, done
+    return (np.concatenate(rows) if rows else _NOTHING), queries, done
+
+
+def _numbers_of(parts: list[np.ndarray | Query]) -> tuple[int, int]:
+    """First and last number among the requests of a payload; 0 where there are only queries."""
+    rows = [part if part.dtype == REQUEST else part.reshape(-1).view(REQUEST) for part in parts
+            if isinstance(part, np.ndarray)]  # fmt: skip
+    return (int(rows[0]["seq"][0]), int(rows[-1]["seq"][-1])) if rows else (0, 0)

@@ -91,7 +91,7 @@ class MarketData:
         if now_ns < self._due_ns or not (self._events or not self._retained):
             return
         self._due_ns = now_ns + INTERVAL_NS
-        events = np.concatenate(self._events) if self._events else np.zeros(0, EVENT)
+        events = np.frombuffer(b"".join(part.tobytes() for part in self._events), EVENT)
         self._events = []
         phase, date = self._exchange.today()
         if (phase, date) != self._status:

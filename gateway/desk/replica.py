@@ -96,12 +96,11 @@ class Replica:
         count = write_reports(events, records, first, self._known, self._rows, self._told, self._asked)
         order = self._told[:count].argsort(kind="stable")
         told, rows, asked = self._told[order], self._words[order], self._asked[order]
+        begins = [0, *((told[1:] != told[:-1]).nonzero()[0] + 1).tolist()] if count else []
         reports = {}
-        begin = 0
-        for end in [*((told[1:] != told[:-1]).nonzero()[0] + 1).tolist(), count] if count else ():
+        for begin, end in zip(begins, [*begins[1:], count], strict=True):
             number = int(told[begin])
             reports[number] = self._keep(number, rows[begin:end], asked[begin:end], records, first)
-            begin = end
         return Applied(events, reports)
 
     def _make_room(self, count: int) -> None:

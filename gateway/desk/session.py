@@ -41,7 +41,7 @@ Output = Publish | Acknowledge | Close
 
 @dataclass(eq=False)
 class Payload:
-    """What is left of one payload: rows of requests and queries, in the order sent."""
+    """What is left of one payload: REQUEST rows as words, and queries, in the order sent."""
 
     parts: deque[np.ndarray | Query]
     token: int

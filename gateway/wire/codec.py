@@ -90,7 +90,7 @@ def _fault(error: Exception) -> WireError:
 
 
 def decode(payload: bytes) -> list[np.ndarray | Query]:
-    """What a payload asks, in order: REQUEST rows, shape (n,), between the queries. Raises `WireError`.
+    """What a payload asks, in order: REQUEST rows, shape (n,), writable, between the queries. Raises `WireError`.
 
     Parameters
     ----------
@@ -113,8 +113,8 @@ def decode(payload: bytes) -> list[np.ndarray | Query]:
             count += 1
         else:
             if packed:
-                parts.append(np.frombuffer(bytes(packed), REQUEST))
-                packed.clear()
+                parts.append(np.frombuffer(packed, REQUEST))
+                packed = bytearray()
             if isinstance(request, m.PackedRequests):
                 rows = _unpack(request)
                 count += len(rows)
@@ -125,7 +125,7 @@ def decode(payload: bytes) -> list[np.ndarray | Query]:
         if count > BATCH_LIMIT:
             raise WireError(DoorReason.TOO_MANY_IN_BATCH, f"got {count} requests, expected at most {BATCH_LIMIT}")
     if packed:
-        parts.append(np.frombuffer(bytes(packed), REQUEST))
+        parts.append(np.frombuffer(packed, REQUEST))
     return parts
 
 
@@ -147,7 +147,7 @@ def _unpack(request: m.PackedRequests) -> np.ndarray:
     if len(request.rows) % REQUEST.itemsize:
         text = f"rows: got {len(request.rows)} bytes, expected a multiple of {REQUEST.itemsize}"
         raise WireError(DoorReason.BAD_TYPE, text)
-    rows = np.frombuffer(request.rows, REQUEST)
+    rows = np.frombuffer(bytearray(request.rows), REQUEST)
     if (rows["seq"] == 0).any():
         raise WireError(DoorReason.OUT_OF_RANGE, "rows: got seq 0, expected numbers from 1")
     return rows

@@ -50,12 +50,13 @@ PAYLOAD_LIMIT = 16 * 1024
 BATCH_LIMIT = 100
 """Requests of one payload."""
 
-_HASH_MULTIPLIERS = np.random.Generator(np.random.PCG64(20210716)).integers(
+HASH_MULTIPLIERS = np.random.Generator(np.random.PCG64(20210716)).integers(
     1, 2**63, REQUEST.itemsize // 8, dtype=np.uint64
 ) | np.uint64(1)
 _TIME = REQUEST.fields["command"][1] // 8  # type: ignore[index]
 """Word of the row that holds `time_ns`, which is the gateway's and no content."""
-_HASH_MULTIPLIERS[_TIME] = 0
+HASH_MULTIPLIERS[_TIME] = 0
+"""One for each word of a REQUEST, see `content_hash`."""
 
 
 def empty_requests(count: int) -> np.ndarray:
@@ -71,8 +72,8 @@ def content_hash(requests: np.ndarray) -> np.ndarray:
     Multiply-shift over the row's words: it tells a client's mistake from a repetition, and defends against nobody
     (who makes two of his own requests collide harms himself).
     """
-    words = np.ascontiguousarray(requests).view(np.uint64).reshape(len(requests), len(_HASH_MULTIPLIERS))
-    mixed = (words ^ (words >> np.uint64(29))) * _HASH_MULTIPLIERS
+    words = np.ascontiguousarray(requests).view(np.uint64).reshape(len(requests), len(HASH_MULTIPLIERS))
+    mixed = (words ^ (words >> np.uint64(29))) * HASH_MULTIPLIERS
     total: np.ndarray = mixed.sum(axis=1, dtype=np.uint64)
     folded: np.ndarray = total ^ (total >> np.uint64(32))
     return folded

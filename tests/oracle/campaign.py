@@ -22,6 +22,8 @@ from engine.rules.compiler import CompiledRules, compile_rulebook
 from engine.rules.schema import MARKETS, find_rulebook, read_rulebook
 from tests.oracle.commands import View, opening_commands, random_commands
 
+_PIECE = 5_000
+"""Commands of one job: a book that never expires grows, and with it the time to check all of it."""
 LIVING_COLUMNS = 14
 """Rows of this length in a canonical state are living entries."""
 RULEBOOKS = Path(__file__).parent / "rulebooks"
@@ -109,7 +111,7 @@ def main() -> None:
     names = sys.argv[3:] or NAMES
     each = -(-total // len(names))
     compile_all()
-    jobs = [(name, first + n, min(20_000, each - n * 20_000)) for name in names for n in range(-(-each // 20_000))]
+    jobs = [(name, first + n, min(_PIECE, each - n * _PIECE)) for name in names for n in range(-(-each // _PIECE))]
     done, trades = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
     with ProcessPoolExecutor(2) as pool:
         for (name, _, count), (_, seen) in zip(jobs, pool.map(part, jobs), strict=True):
