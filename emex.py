@@ -24,7 +24,7 @@ import typer
 T = TypeVar("T")
 
 Progress = Callable[[int, int], None]
-"""Told (days done, of how many)."""
+"""Told (done, of how many)."""
 
 app = typer.Typer(
     name="emex",
@@ -303,6 +303,40 @@ def _load(
     _exit(failed=bool(result["lost"] or result["doubled"] or result["unexplained"]))
 
 
+@app.command("verify", epilog="Example: emex verify emex-generic/journal")
+def _verify(
+    journal: Annotated[Path, typer.Argument(dir_okay=False, help="Journal of a venue, running or not.")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Replay a venue's journal and check it.
+
+    Every commit must be the one that was written, the books must add up, reports must be numbered without gaps, and
+    every snapshot must equal the replayed state.
+    """
+    from gateway.verify import print_verify, verify
+
+    with _progress_bar("commits") as progress:
+        result = verify(journal, progress)
+    _show(result, print_verify, as_json=as_json)
+    _exit(failed=not all(result["invariants"].values()))
+
+
+@app.command("export", epilog="Example: emex export emex-generic/journal --out out/tape")
+def _export(
+    journal: Annotated[Path, typer.Argument(dir_okay=False, help="Journal of a venue, running or not.")],
+    *,
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for commands.parquet and events.parquet.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Write a venue's journal as Parquet: what was asked, and what came of it."""
+    from gateway.verify import export, print_export
+
+    with _progress_bar("commits") as progress:
+        result = export(journal, out, progress)
+    _show(result, print_export, as_json=as_json)
+
+
 @app.command("doctor", epilog="Example: emex doctor")
 def _doctor(*, as_json: JsonOption = False) -> None:
     """Check the installation.
@@ -382,14 +416,14 @@ def _announce_compiling(engine: EngineName) -> None:
 
 
 @contextmanager
-def _progress_bar() -> Iterator[Progress]:
+def _progress_bar(what: str = "trading days") -> Iterator[Progress]:
     """A bar on standard error, gone when done."""
     from rich.console import Console
     from rich.progress import Progress as Bars
 
     console = Console(stderr=True)
     with Bars(console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task("trading days", total=None)
+        task = bars.add_task(what, total=None)
 
         def report(done: int, total: int) -> None:
             bars.update(task, completed=done, total=total)

@@ -65,7 +65,7 @@ def create(path: Path, rules: str) -> Venue:
         "created_ns": str(time.time_ns()),
     }
     journal = Journal.create(path, header)
-    return Venue(journal, Replica(compile_rulebook(book)), book, _snapshots(path), 0)
+    return Venue(journal, Replica(compile_rulebook(book)), book, snapshots_of(path), 0)
 
 
 def recover(path: Path) -> Venue:
@@ -73,7 +73,7 @@ def recover(path: Path) -> Venue:
     journal = Journal.open(path)
     try:
         book = rulebook_of(path, journal)
-        snapshots = _snapshots(path)
+        snapshots = snapshots_of(path)
         replica, after = Replica(compile_rulebook(book)), 0
         for snapshot in snapshots.newest():
             if _belongs(journal, snapshot.number, snapshot.chain):
@@ -111,5 +111,6 @@ def _belongs(journal: Journal, number: int, chain: str) -> bool:
     return number <= journal.head.number and journal.digest_at(number).hex() == chain
 
 
-def _snapshots(path: Path) -> Snapshots:
+def snapshots_of(path: Path) -> Snapshots:
+    """The snapshots beside a journal."""
     return Snapshots(path.with_name(path.name + ".snapshots"), sources_digest())

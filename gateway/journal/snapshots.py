@@ -64,7 +64,7 @@ class Snapshots:
         """Usable snapshots, newest first."""
         for path in self._files():
             try:
-                with np.load(path, allow_pickle=False) as stored:
+                with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                     meta = json.loads(stored[_META].tobytes())
                     if meta["sources"] != self._sources:
                         log.info("snapshot of other sources, passed over", file=path.name)

@@ -280,14 +280,15 @@ def _open_for_writing(
     except OSError:
         lock.close()
         raise JournalError(f"{path}: is in use by another process") from None
+    witness = Witness(path.with_name(path.name + ".witness"), opener)
     try:
-        witness = Witness(path.with_name(path.name + ".witness"), opener)
         db = apsw.Connection(str(path), vfs=vfs)
         if exclusive:
             db.execute("PRAGMA locking_mode = EXCLUSIVE")
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "wal_autocheckpoint = 0"):
             db.execute(f"PRAGMA {pragma}")
     except apsw.Error as error:
+        witness.close()
         lock.close()
         raise JournalDamagedError(f"{path}: cannot be opened as a journal: {error}") from None
     return db, lock, witness
