@@ -251,17 +251,22 @@ def _serve(
     accounts yet, an operator and two traders are made, and their passwords shown once.
     """
     from engine.units import fen_from_text
-    from gateway.serve import Options, serve
+    from gateway.serve import Options, serve, welcome
 
     folder = Path(f"emex-{Path(rules).stem}")
     options = Options(
         rules=rules, journal=journal or folder / "journal", accounts=accounts or folder / "accounts.json", host=host,
         port=port, websocket_port=websocket_port, metrics_port=metrics_port, hours=hours.value, rate=rate,
         cash_fen=_parsed("--cash", cash, fen_from_text), units_t=units, time_from_operator=time_from_operator,
-        certificate=certificate, key=key, as_json=as_json,
+        certificate=certificate, key=key,
     )  # fmt: skip
     _announce_compiling(EngineName.FAST)
-    _exit(failed=not serve(options))
+
+    def announce(running: Any) -> None:
+        where = {"ports": running.ports, "passwords": running.new_passwords}
+        print(json.dumps(where) if as_json else welcome(running), flush=True)
+
+    _exit(failed=not serve(options, announce))
 
 
 @app.command("load", epilog="Example: emex load --spawn --rate 1000 --seconds 10")

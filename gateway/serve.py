@@ -9,7 +9,6 @@ When the journal fails the venue stops by itself with exit status 1; the next st
 
 import asyncio
 import contextlib
-import json
 import signal
 import ssl
 import sys
@@ -71,8 +70,6 @@ class Options:
     time_from_operator: bool = False
     certificate: Path | None = None
     key: Path | None = None
-    as_json: bool = False
-    """Say where it listens as one line of JSON."""
 
 
 def open_venue(path: Path, rules: str) -> Venue:
@@ -255,8 +252,8 @@ class Running:
         log.info("snapshot", commit=snapshot.number, file=path.name, seconds=round(time.perf_counter() - began, 3))
 
 
-def serve(options: Options) -> bool:
-    """Serve until told to stop; False when the journal has failed."""
+def serve(options: Options, announce: Callable[["Running"], None]) -> bool:
+    """Serve until told to stop; False when the journal has failed. `announce` is called once it listens."""
     compile_all()
     structlog.configure(
         processors=[
@@ -268,18 +265,17 @@ def serve(options: Options) -> bool:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     with contextlib.suppress(KeyboardInterrupt):
-        return asyncio.run(_serve(options))
+        return asyncio.run(_serve(options, announce))
     return True
 
 
-async def _serve(options: Options) -> bool:
+async def _serve(options: Options, announce: Callable[["Running"], None]) -> bool:
     async with Running(options) as running:
-        where = json.dumps({"ports": running.ports, "passwords": running.new_passwords})
-        print(where if options.as_json else _welcome(running), flush=True)  # noqa: T201
+        announce(running)
         return await running.ended()
 
 
-def _welcome(running: Running) -> str:
+def welcome(running: Running) -> str:
     """What to connect to, and how."""
     host, book = running.options.host, running.venue.book
     lines = [f"{book.title}  {book.title_zh}", f"mqtt://{host}:{running.ports['mqtt']}"]
