@@ -157,7 +157,7 @@ class Trader:
             with contextlib.suppress(ConnectionLostError):
                 await self._link.publish(self._topic, codec.encode([m.Logout()]))
             self._link.close()
-            await self._link.lost
+            await asyncio.wait([self._link.lost])
 
     # ------------------------------------------------------------------------------------------------ orders
 
@@ -296,7 +296,7 @@ class Trader:
         """Whenever the connection breaks: connect again, catch up, send again what has no outcome."""
         while True:
             assert self._link is not None
-            await self._link.lost
+            await asyncio.wait([self._link.lost])
             self._logged_on.clear()
             for wait in itertools.chain(_RETRY_SECONDS, itertools.repeat(_RETRY_SECONDS[-1])):
                 try:
