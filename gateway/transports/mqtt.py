@@ -19,7 +19,7 @@ import mqtt5
 from gateway.desk.desk import QUEUE_LIMIT
 from gateway.desk.session import Acknowledge, Close, Output, Publish, Session
 from gateway.transports.host import Host
-from gateway.transports.pipes import Pipe
+from gateway.transports.pipes import HARD_LIMIT, Pipe
 from gateway.wire import topics
 from gateway.wire.reasons import DoorReason
 from gateway.wire.records import PAYLOAD_LIMIT
@@ -146,6 +146,9 @@ class Connection:
         self._buffer += data
         if self._authenticating is None:
             self._read()
+        elif not self._paused:
+            self._paused = True
+            self._pipe.pause()
 
     def _read(self) -> None:
         """Every whole packet in the buffer."""
@@ -172,7 +175,7 @@ class Connection:
             packet, length = mqtt5.read(memoryview(data))
         except (ValueError, IndexError, OverflowError) as error:
             if not self.known and data[:1] == b"\x10" and data[2:8] in (b"\x00\x04MQTT", b"\x00\x06MQIs"):
-                self._pipe.write(_MQTT_3_REFUSAL)
+                self._send(_MQTT_3_REFUSAL)
             self._refuse(mqtt5.DisconnectReasonCode.MALFORMED_PACKET, str(error))
             return
         if length != len(data):
@@ -192,7 +195,7 @@ class Connection:
             case mqtt5.UnsubscribePacket():
                 self._unsubscribe(packet, self._session)
             case mqtt5.PingReqPacket():
-                self._pipe.write(mqtt5.PingRespPacket().write())
+                self._send(mqtt5.PingRespPacket().write())
             case mqtt5.DisconnectPacket():
                 if packet.reason_code != mqtt5.DisconnectReasonCode.DISCONNECT_WITH_WILL_MESSAGE:
                     self._will = None
@@ -236,11 +239,12 @@ class Connection:
             receive_max=RECEIVE_MAX, topic_alias_max=TOPIC_ALIASES, max_qos=mqtt5.QoS.AT_LEAST_ONCE,
             max_packet_size=MAX_PACKET, subscription_id_available=False, shared_subscription_available=False,
         )  # fmt: skip
-        self._pipe.write(connack.write())
+        self._send(connack.write())
         self._read()
+        self._resume()
 
     def _turn_away(self, code: mqtt5.ConnAckReasonCode) -> None:
-        self._pipe.write(mqtt5.ConnAckPacket(reason_code=code).write())
+        self._send(mqtt5.ConnAckPacket(reason_code=code).write())
         self._closing = True
         self._pipe.close()
 
@@ -279,7 +283,7 @@ class Connection:
                 codes.append(mqtt5.SubAckReasonCode.GRANTED_QOS_AT_MOST_ONCE)
             else:
                 codes.append(mqtt5.SubAckReasonCode.NOT_AUTHORIZED)
-        self._pipe.write(mqtt5.SubAckPacket(packet.packet_id, codes).write())
+        self._send(mqtt5.SubAckPacket(packet.packet_id, codes).write())
         self.deliver(session.take_outputs())
 
     def _unsubscribe(self, packet: mqtt5.UnsubscribePacket, session: Session) -> None:
@@ -289,7 +293,7 @@ class Connection:
             else mqtt5.UnsubAckReasonCode.NO_SUBSCRIPTION_EXISTED
             for pattern in packet.patterns
         ]  # fmt: skip
-        self._pipe.write(mqtt5.UnsubAckPacket(packet.packet_id, codes).write())
+        self._send(mqtt5.UnsubAckPacket(packet.packet_id, codes).write())
 
     # ------------------------------------------------------------------------------------------------ bytes out
 
@@ -314,22 +318,37 @@ class Connection:
                     parts.append(mqtt5.PubAckPacket(output.token, reason_code=code).write())
                 case Close():
                     if parts:
-                        self._pipe.write(b"".join(parts))
+                        self._send(b"".join(parts))
                     code_ = _DISCONNECT.get(output.reason, mqtt5.DisconnectReasonCode.ADMINISTRATIVE_ACTION)
                     self.disconnect(code_, output.reason.name)
                     return
         if parts:
-            self._pipe.write(b"".join(parts))
-        if self._paused and self._session is not None and self._session.waiting <= QUEUE_LIMIT:
+            self._send(b"".join(parts))
+        self._resume()
+
+    def _resume(self) -> None:
+        """Read on, if there is room for what comes."""
+        if self._paused and not self._closing and self._session is not None and self._session.waiting <= QUEUE_LIMIT:
             self._paused = False
             self._pipe.resume()
+
+    def _send(self, data: bytes) -> None:
+        """Write; who leaves far too much unread is cut at once."""
+        self._pipe.write(data)
+        if self._pipe.waiting > HARD_LIMIT:
+            self._cut()
+
+    def _cut(self) -> None:
+        self._server.cut += 1
+        self._closing = True
+        self._pipe.abort()
 
     def disconnect(self, code: mqtt5.DisconnectReasonCode, text: str | None = None) -> None:
         """Say why and close."""
         if not self._closing:
             self._closing = True
             if self.known:
-                self._pipe.write(mqtt5.DisconnectPacket(reason_code=code, reason_str=text).write())
+                self._send(mqtt5.DisconnectPacket(reason_code=code, reason_str=text).write())
             self._pipe.close()
 
     def _refuse(self, code: mqtt5.DisconnectReasonCode, text: str) -> None:
@@ -343,8 +362,7 @@ class Connection:
         """Close if it is time to; see `MqttServer.sweep`."""
         slow = self._pipe.slow_since
         if slow is not None and now - slow > SLOW_SECONDS:
-            self._server.cut += 1
-            self._pipe.abort()
+            self._cut()
         elif not self.known:
             if now - self._began > CONNECT_SECONDS and self._authenticating is None:
                 self._pipe.abort()

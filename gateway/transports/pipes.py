@@ -5,6 +5,7 @@ waiting to be sent and since when nothing has moved, so that who does not read c
 """
 
 import asyncio
+import socket
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
@@ -15,6 +16,8 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Origin, Subprotocol
 
+_KERNEL_BUFFER = 256 * 1024
+"""Bytes the kernel may hold beyond those: without a bound it takes megabytes before anybody is seen to be slow."""
 HIGH_WATER = 64 * 1024
 """Bytes waiting to be sent from which on a reader counts as slow."""
 HARD_LIMIT = 1024 * 1024
@@ -48,6 +51,7 @@ class Pipe(asyncio.Protocol):
         """asyncio: a socket was accepted."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BUFFER)
         peer = transport.get_extra_info("peername")
         self.address = peer[0] if isinstance(peer, tuple) else "local"
         self._receiver = self._accept(self)
@@ -71,10 +75,13 @@ class Pipe(asyncio.Protocol):
         self.slow_since = None
 
     def write(self, data: bytes) -> None:
-        """Send; cuts the connection when far too much is waiting."""
+        """Send, now or when there is room."""
         self._transport.write(data)
-        if self._transport.get_write_buffer_size() > HARD_LIMIT:
-            self._transport.abort()
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait to be sent."""
+        return self._transport.get_write_buffer_size()
 
     def close(self) -> None:
         """Close when everything written has been sent."""

@@ -20,7 +20,7 @@ from gateway.journal.store import Journal
 from gateway.recovery import records_of
 from gateway.serve import Running
 from gateway.transports.link import Link, open_link
-from gateway.transports.mqtt import CONNECT_SECONDS, MAX_PACKET, RECEIVE_MAX
+from gateway.transports.mqtt import CONNECT_SECONDS, MAX_PACKET, RECEIVE_MAX, SLOW_SECONDS
 from gateway.wire import codec
 from gateway.wire import messages as m
 from tests.gateway.running import password_of, running, trader
@@ -169,9 +169,9 @@ def test_wrong_passwords_are_refused_and_then_locked_out(tmp_path: Path) -> None
         async with running(tmp_path) as venue:
             codes = []
             for _ in range(7):
-                reader, writer = await raw(venue)
-                writer.write(mqtt5.ConnectPacket("x", username="anna", password=b"wrong").write())
-                (connack,) = await packets(reader)
+                peer = await raw(venue)
+                peer.send(mqtt5.ConnectPacket("x", username="anna", password=b"wrong"))
+                (connack,) = await peer.packets()
                 codes.append(connack.reason_code)
                 bad, banned = mqtt5.ConnAckReasonCode.BAD_USER_NAME_OR_PASSWORD, mqtt5.ConnAckReasonCode.BANNED
             assert codes == [bad] * 5 + [banned] * 2
@@ -205,15 +205,15 @@ def test_wrong_passwords_are_refused_and_then_locked_out(tmp_path: Path) -> None
 def test_what_is_not_in_the_subset_ends_the_connection_with_the_reason(tmp_path: Path, packet: Any, code: int) -> None:
     async def test() -> None:
         async with running(tmp_path) as venue:
-            reader, writer = await raw(venue)
-            writer.write(connect_packet())
-            (connack,) = await packets(reader)
+            peer = await raw(venue)
+            peer.send(connect_packet())
+            (connack,) = await peer.packets()
             assert connack.reason_code == mqtt5.ConnAckReasonCode.SUCCESS
-            writer.write(packet if isinstance(packet, bytes) else packet.write())
-            (goodbye,) = await packets(reader)
+            peer.send(packet)
+            (goodbye,) = await peer.packets()
             assert isinstance(goodbye, mqtt5.DisconnectPacket)
             assert goodbye.reason_code == code
-            assert await reader.read() == b""
+            assert await peer.rest() == b""
 
     run(test())
 
@@ -221,15 +221,15 @@ def test_what_is_not_in_the_subset_ends_the_connection_with_the_reason(tmp_path:
 def test_packets_may_be_cut_anywhere(tmp_path: Path) -> None:
     async def test() -> None:
         async with running(tmp_path) as venue:
-            reader, writer = await raw(venue)
-            stream = connect_packet() + mqtt5.SubscribePacket(1, [mqtt5.TopicFilter(ANNA_OUT)]).write()
-            stream += mqtt5.PublishPacket(ANNA_IN, codec.encode([m.Logon()]), qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=2).write()
+            peer = await raw(venue)
+            stream = connect_packet().write() + mqtt5.SubscribePacket(1, [mqtt5.TopicFilter(ANNA_OUT)]).write()
+            stream += publish(codec.encode([m.Logon()]), 2).write()
             for at in range(len(stream)):
-                writer.write(stream[at : at + 1])
-                await writer.drain()
+                peer.send(stream[at : at + 1])
+                await peer.writer.drain()
                 if at % 16 == 0:
                     await asyncio.sleep(0)
-            kinds = {type(packet) for packet in await packets(reader, 4)}
+            kinds = {type(packet) for packet in await peer.packets(4)}
             assert kinds == {mqtt5.ConnAckPacket, mqtt5.SubAckPacket, mqtt5.PublishPacket, mqtt5.PubAckPacket}
 
     run(test())
@@ -238,13 +238,12 @@ def test_packets_may_be_cut_anywhere(tmp_path: Path) -> None:
 def test_topic_aliases_stand_for_their_topic(tmp_path: Path) -> None:
     async def test() -> None:
         async with running(tmp_path) as venue:
-            reader, writer = await raw(venue)
+            peer = await raw(venue)
             logon = codec.encode([m.Logon()])
-            writer.write(connect_packet())
-            writer.write(mqtt5.PublishPacket(ANNA_IN, logon, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=1, topic_alias=3).write())
-            writer.write(mqtt5.PublishPacket("", logon, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=2, topic_alias=3).write())
-            _, one, two = await packets(reader, 3)
-            assert (one.reason_code, two.reason_code) == (0, 0)
+            peer.send(connect_packet())
+            peer.send(publish(logon, 1, alias=3), publish(logon, 2, topic="", alias=3))
+            codes = [packet.reason_code for packet in await peer.packets(5) if isinstance(packet, mqtt5.PubAckPacket)]
+            assert codes == [mqtt5.PubAckReasonCode.SUCCESS] * 2
 
     run(test())
 
@@ -252,10 +251,10 @@ def test_topic_aliases_stand_for_their_topic(tmp_path: Path) -> None:
 def test_mqtt_3_is_refused_in_its_own_words(tmp_path: Path) -> None:
     async def test() -> None:
         async with running(tmp_path) as venue:
-            reader, writer = await raw(venue)
+            peer = await raw(venue)
             body = b"\x00\x04MQTT\x04\x02\x00\x3c\x00\x01x"
-            writer.write(b"\x10" + bytes([len(body)]) + body)
-            assert await reader.read() == b"\x20\x02\x00\x01"
+            peer.send(b"\x10" + bytes([len(body)]) + body)
+            assert await peer.rest() == b"\x20\x02\x00\x01"
 
     run(test())
 
@@ -263,12 +262,12 @@ def test_mqtt_3_is_refused_in_its_own_words(tmp_path: Path) -> None:
 def test_who_does_not_connect_is_closed_in_time_and_first_packets_of_other_kinds_at_once(tmp_path: Path) -> None:
     async def test() -> None:
         async with running(tmp_path) as venue:
-            silent, _ = await raw(venue)
-            reader, writer = await raw(venue)
-            writer.write(mqtt5.PingReqPacket().write())
-            assert await reader.read() == b""
+            silent = await raw(venue)
+            peer = await raw(venue)
+            peer.send(mqtt5.PingReqPacket())
+            assert await peer.rest() == b""
             venue.server.sweep(time.monotonic() + CONNECT_SECONDS + 0.1)
-            assert await silent.read() == b""
+            assert await silent.rest() == b""
 
     run(test())
 
@@ -276,13 +275,13 @@ def test_who_does_not_connect_is_closed_in_time_and_first_packets_of_other_kinds
 def test_who_is_silent_beyond_its_keep_alive_is_closed(tmp_path: Path) -> None:
     async def test() -> None:
         async with running(tmp_path) as venue:
-            reader, writer = await raw(venue)
-            writer.write(connect_packet(keep_alive=10))
-            await packets(reader)
+            peer = await raw(venue)
+            peer.send(connect_packet(keep_alive=10))
+            await peer.packets()
             venue.server.sweep(time.monotonic() + 14)
             assert len(venue.server.connections) == 1
             venue.server.sweep(time.monotonic() + 16)
-            (goodbye,) = await packets(reader)
+            (goodbye,) = await peer.packets()
             assert goodbye.reason_code == mqtt5.DisconnectReasonCode.KEEP_ALIVE_TIMEOUT
 
     run(test())
@@ -291,15 +290,13 @@ def test_who_is_silent_beyond_its_keep_alive_is_closed(tmp_path: Path) -> None:
 def test_more_payloads_in_flight_than_agreed_end_the_connection(tmp_path: Path) -> None:
     async def test() -> None:
         async with running(tmp_path) as venue:
-            reader, writer = await raw(venue)
-            writer.write(connect_packet())
-            (connack,) = await packets(reader)
+            peer = await raw(venue)
+            peer.send(connect_packet())
+            (connack,) = await peer.packets()
             assert connack.receive_max == RECEIVE_MAX
             payload = codec.encode([m.Logon()])
-            burst = [mqtt5.PublishPacket(ANNA_IN, payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=at).write()
-                     for at in range(1, RECEIVE_MAX + 2)]  # fmt: skip
-            writer.write(b"".join(burst))
-            codes = [packet.reason_code for packet in await packets(reader, RECEIVE_MAX + 1)
+            peer.send(b"".join(publish(payload, at).write() for at in range(1, RECEIVE_MAX + 2)))
+            codes = [packet.reason_code for packet in await peer.packets(1000)
                      if isinstance(packet, mqtt5.DisconnectPacket)]  # fmt: skip
             assert codes == [mqtt5.DisconnectReasonCode.RECEIVE_MAX_EXCEEDED]
 
@@ -353,26 +350,31 @@ def test_a_newer_connection_with_the_same_client_id_takes_over(tmp_path: Path) -
     run(test())
 
 
-def test_who_never_reads_is_cut_and_does_not_slow_the_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize("waits", [False, True], ids=["too much waits", "too long"])
+def test_who_never_reads_is_cut_and_the_others_go_on(tmp_path: Path, *, waits: bool) -> None:
     async def test() -> None:
         async with running(tmp_path) as venue, trader(venue, "anna") as anna:
-            deaf = socket.create_connection(("127.0.0.1", venue.ports["mqtt"]))
-            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            deaf.sendall(connect_packet("anna"))
-            deaf.sendall(mqtt5.SubscribePacket(1, [mqtt5.TopicFilter(ANNA_OUT)]).write())
-            await anna.buy("ANY", 1, 1000)
-            link, ear = await link_of(venue, "anna", "asker")
-            await link.subscribe(ANNA_OUT)
-            for round_ in range(400):
-                await link.publish(ANNA_IN, codec.encode([m.Logon()] + [m.StatusRequest(at) for at in range(40)]))
-                await anna.buy("ANY", 1, 1000 - round_ % 500)
-                if venue.server.cut:
-                    break
-                venue.server.sweep(time.monotonic() + (6 if round_ > 300 else 0))
-            assert venue.server.cut >= 0
-            assert (await anna.buy("ANY", 1, 1000)).reason == 0
-            deaf.close()
-            link.close()
+            with socket.create_connection(("127.0.0.1", venue.ports["mqtt"])) as deaf:
+                deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                deaf.sendall(connect_packet("ben").write())
+                deaf.sendall(publish(codec.encode([m.Logon()]), 1, topic="emex/1/in/ben").write())
+                for at in range(2, RECEIVE_MAX):
+                    orders = [m.NewOrderSingle(100 * at + number, 0, 1, 1, 1000) for number in range(99)]
+                    deaf.sendall(publish(codec.encode(orders), at, topic="emex/1/in/ben").write())
+                for at in range(10_000):
+                    assert (await anna.buy("ANY", 1, 1000)).reason == 0
+                    if venue.server.cut or (waits and any(c._pipe.slow_since for c in venue.server.connections)):
+                        break
+                    status = publish(
+                        codec.encode([m.StatusRequest(0)] * (1 if waits else 99)), 1 + at % 9, topic="emex/1/in/ben"
+                    )
+                    deaf.sendall(status.write())
+                if waits:
+                    venue.server.sweep(time.monotonic())
+                    assert venue.server.cut == 0
+                    venue.server.sweep(time.monotonic() + SLOW_SECONDS + 0.1)
+                assert venue.server.cut == 1
+                assert (await anna.buy("ANY", 1, 1000)).reason == 0
 
     run(test())
 
@@ -383,7 +385,7 @@ def test_mqtt_over_websocket_is_the_same_door(tmp_path: Path) -> None:
             address = f"ws://127.0.0.1:{venue.ports['websocket']}"
             async with connect(address, subprotocols=["mqtt"]) as browser:
                 assert browser.subprotocol == "mqtt"
-                stream = connect_packet() + mqtt5.SubscribePacket(1, [mqtt5.TopicFilter("emex/1/md/#")]).write()
+                stream = connect_packet().write() + mqtt5.SubscribePacket(1, [mqtt5.TopicFilter("emex/1/md/#")]).write()
                 await browser.send(stream[:7])
                 await browser.send(stream[7:])
                 found: list[mqtt5.Packet] = []
@@ -404,8 +406,8 @@ def test_mqtt_over_websocket_is_the_same_door(tmp_path: Path) -> None:
 
 def test_tls_where_there_is_a_certificate(tmp_path: Path) -> None:
     made = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", tmp_path / "key", "-out", tmp_path / "cert",
-         "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", tmp_path / "key",
+         "-out", tmp_path / "cert", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
         capture_output=True, check=False,
     )  # fmt: skip
     if made.returncode:
@@ -453,15 +455,19 @@ def test_a_connection_reset_in_the_middle_of_a_packet_leaves_nothing_behind(tmp_
         async with running(tmp_path) as venue:
             events = venue.desk.replica.exchange.event_seq
             payload = codec.encode([m.Logon(), m.NewOrderSingle(1, 0, 1, 1, 1000)])
-            stream = connect_packet() + mqtt5.PublishPacket(ANNA_IN, payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=1).write()
+            stream = (
+                connect_packet().write()
+                + mqtt5.PublishPacket(ANNA_IN, payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=1).write()
+            )
             for cut in range(1, len(stream)):
-                _, writer = await raw(venue)
-                writer.write(stream[:cut])
-                await writer.drain()
+                peer = await raw(venue)
+                peer.send(stream[:cut])
+                await peer.writer.drain()
                 linger = struct.pack("ii", 1, 0)
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            while venue.server.connections:
-                await asyncio.sleep(0.01)
+                peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                peer.abort()
+            await asyncio.sleep(0.2)
+            assert not venue.server.connections
             assert venue.desk.replica.exchange.event_seq == events
             assert venue.server._unknown == {}
 
