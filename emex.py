@@ -53,7 +53,15 @@ class Hours(StrEnum):
     OPERATOR = "operator"
 
 
+class BrokerName(StrEnum):
+    """Whose access list is written; the words of `gateway.transports.broker_acl.BrokerKind`."""
+
+    MOSQUITTO = "mosquitto"
+    EMQX = "emqx"
+
+
 EngineOption = Annotated[EngineName, typer.Option("--engine", help="The compiled engine or its readable twin.")]
+BrokerUserOption = Annotated[str, typer.Option(help="As whom the venue logs on at the broker.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
 
 
@@ -243,12 +251,18 @@ def _serve(
     ] = False,
     certificate: Annotated[Path | None, typer.Option(exists=True, help="TLS certificate chain, PEM.")] = None,
     key: Annotated[Path | None, typer.Option(exists=True, help="Its private key, PEM.")] = None,
+    broker: Annotated[
+        str | None, typer.Option(metavar="URL", help="mqtt:// or mqtts://HOST:PORT of a broker to be a client of, too.")
+    ] = None,
+    broker_user: BrokerUserOption = "emex",
+    broker_only: Annotated[bool, typer.Option("--broker-only", help="No MQTT port of its own beside it.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a venue that programs trade through, by MQTT 5.
 
     Every request is journaled before it is answered; the same journal goes on after a restart. Where there are no
-    accounts yet, an operator and two traders are made, and their passwords shown once.
+    accounts yet, an operator and two traders are made, and their passwords shown once. The password for a broker is
+    read from EMEX_BROKER_PASSWORD; `emex broker-acl` writes the broker's access list.
     """
     from engine.units import fen_from_text
     from gateway.serve import Options, serve, welcome
@@ -256,9 +270,10 @@ def _serve(
     folder = Path(f"emex-{Path(rules).stem}")
     options = Options(
         rules=rules, journal=journal or folder / "journal", accounts=accounts or folder / "accounts.json", host=host,
-        port=port, websocket_port=websocket_port, metrics_port=metrics_port, hours=hours.value, rate=rate,
-        cash_fen=_parsed("--cash", cash, fen_from_text), units_t=units, time_from_operator=time_from_operator,
-        certificate=certificate, key=key,
+        port=None if broker_only else port, websocket_port=websocket_port, metrics_port=metrics_port, hours=hours.value,
+        rate=rate, cash_fen=_parsed("--cash", cash, fen_from_text), units_t=units,
+        time_from_operator=time_from_operator, certificate=certificate, key=key,
+        broker=_broker(broker, broker_user, only=broker_only),
     )  # fmt: skip
     _announce_compiling(EngineName.FAST)
 
@@ -267,6 +282,42 @@ def _serve(
         print(json.dumps(where) if as_json else welcome(running), flush=True)
 
     _exit(failed=not serve(options, announce))
+
+
+def _broker(url: str | None, user: str, *, only: bool) -> Any:
+    """Where the broker is; the password comes from the environment, which other users of the machine cannot read."""
+    import os
+
+    from engine.errors import EmexError
+    from gateway.transports.bridge import Broker
+
+    if url is None:
+        if only:
+            raise EmexError("--broker-only: got no broker, expected --broker URL beside it")
+        return None
+    password = os.environ.get("EMEX_BROKER_PASSWORD")
+    if not password:
+        raise EmexError(f"EMEX_BROKER_PASSWORD: got nothing, expected the password of {user} at {url}")
+    return Broker.parse(url, user, password)
+
+
+@app.command("broker-acl", epilog="Example: emex broker-acl --broker mosquitto --accounts emex-generic/accounts.json")
+def _broker_acl(
+    *,
+    accounts: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Who may log on.")],
+    broker: Annotated[BrokerName, typer.Option(help="Whose words.")] = BrokerName.MOSQUITTO,
+    broker_user: BrokerUserOption = "emex",
+    as_json: JsonOption = False,
+) -> None:
+    """Print the access list that a broker needs for a venue's accounts.
+
+    Behind a broker it is the only thing that keeps one account's requests and reports from another.
+    """
+    from gateway.accounts import Accounts
+    from gateway.transports.broker_acl import BrokerKind, access_list
+
+    text = access_list(BrokerKind(broker.value), Accounts.load(accounts), broker_user)
+    print(json.dumps({"broker": broker.value, "file": text}) if as_json else text, end="\n" if as_json else "")
 
 
 @app.command("load", epilog="Example: emex load --spawn --rate 1000 --seconds 10")

@@ -7,7 +7,9 @@
 
 A request is answered by exactly one outcome, an `ExecutionReport` whose `exec_type` says what became of it (ACCEPTED,
 REJECTED, …). When the connection breaks the client logs on again, asks for the reports it has missed, and sends again,
-with the same number, what was not answered: it happens once. `SyncTrader` is the same for notebooks and threads.
+with the same number, what was not answered: it happens once. Behind a broker (`transports.bridge`) nobody sees when the
+venue comes and goes: there it does the same when an answer does not come, a report is missing, or the venue's run is
+another. `SyncTrader` is the same for notebooks and threads.
 """
 
 import asyncio
@@ -19,17 +21,24 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
+import mqtt5
+
 from engine import units
 from engine.codes import OrdType, Side, TimeInForce
 from gateway.errors import ConnectionLostError, GatewayError, LogonRefusedError, RequestRefusedError
 from gateway.transports.link import Link, open_link
 from gateway.wire import codec, topics
 from gateway.wire import messages as m
+from gateway.wire.reasons import DoorReason
 from gateway.wire.topics import Principal, Role
 
 T = TypeVar("T")
 
 _RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
+ANSWER_SECONDS = 3.0
+"""What has no answer by then is asked again."""
+_PASSING = (DoorReason.THROTTLED, DoorReason.OVERLOADED, DoorReason.STOPPING)
+"""Refusals that say nothing of a request which was sent before."""
 
 
 @dataclass
@@ -92,6 +101,17 @@ class _Open:
 
     message: m.Message
     outcome: asyncio.Future[m.ExecutionReport]
+    sent: list[float] = field(default_factory=list)
+    """When, by the loop's clock."""
+
+
+@dataclass
+class _Asked:
+    """A question that is not wholly answered."""
+
+    answer: asyncio.Future[list[Any]]
+    since: float
+    parts: list[Any] = field(default_factory=list)
 
 
 class Trader:
@@ -133,8 +153,10 @@ class Trader:
         self._seq = itertools.count(1)
         self._next_report = 0
         self._open: dict[int, _Open] = {}
-        self._patterns: dict[str, None] = {topics.reports(name): None}
-        self._asked: dict[int, tuple[asyncio.Future[Any], list[Any]]] = {}
+        self._patterns: dict[str, None] = {topics.reports(name): None, topics.STATUS: None}
+        self._missing: tuple[int, float] = 0, 0.0
+        """Since which report some are missing, and when they were asked for."""
+        self._asked: dict[int, _Asked] = {}
         self._numbers = itertools.count(1)
         self._reports: list[asyncio.Queue[m.ExecutionReport]] = []
         self._changed: list[asyncio.Queue[str]] = []
@@ -219,7 +241,7 @@ class Trader:
         waiting = _Open(message, asyncio.get_running_loop().create_future())
         self._open[_seq_of(message)] = waiting
         if self._logged_on.is_set():
-            self._publish([message])
+            self._send([waiting])
         return await waiting.outcome
 
     def instrument(self, symbol: str) -> int:
@@ -233,11 +255,10 @@ class Trader:
 
     async def status(self) -> tuple[m.AccountReport | None, list[list[int]]]:
         """Cash and holdings (None: no account), and everything that waits (rows as in `messages.OpenOrders`)."""
-        number = next(self._numbers)
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._asked[number] = future, []
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[Any]] = loop.create_future()
         await self._logged_on.wait()
-        self._publish([m.StatusRequest(number)])
+        self._ask(_Asked(future, loop.time()))
         parts = await future
         account = next((part for part in parts if isinstance(part, m.AccountReport)), None)
         return account, [row for part in parts if isinstance(part, m.OpenOrders) for row in part.orders]
@@ -277,26 +298,35 @@ class Trader:
     async def _connect(self) -> None:
         host, port, tls = self._address
         link = await open_link(host, port, self._on_message, tls)
+        # Behind a broker the venue learns from an empty will that this connection has broken.
+        will = mqtt5.Will(self._topic, payload=b"") if self._cancel_on_disconnect else None
         try:
-            await link.log_on(self._client_id, self._name, self._password)
+            await link.log_on(self._client_id, self._name, self._password, will)
             await link.subscribe(*self._patterns)
         except GatewayError:
             link.abort()
             raise
         self._link = link
-        logon = m.Logon(self._next_report, self._cancel_on_disconnect)
-        link.publish(self._topic, codec.encode([logon])).add_done_callback(_seen)
         waiter = asyncio.ensure_future(self._logged_on.wait())
-        await asyncio.wait([waiter, link.lost], return_when=asyncio.FIRST_COMPLETED)
+        while not (waiter.done() or link.lost.done()):
+            self._log_on()
+            await asyncio.wait([waiter, link.lost], timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         waiter.cancel()
         if not self._logged_on.is_set():
             raise ConnectionLostError(link.lost.result())
+
+    def _log_on(self) -> None:
+        """Ask for the session, and for the reports from the next one on."""
+        self._publish([m.Logon(self._next_report, self._cancel_on_disconnect)])
 
     async def _keep_connected(self) -> None:
         """Whenever the connection breaks: connect again, catch up, send again what has no outcome."""
         while True:
             assert self._link is not None
-            await asyncio.wait([self._link.lost])
+            await asyncio.wait([self._link.lost], timeout=ANSWER_SECONDS)
+            if not self._link.lost.done():
+                self._ask_again()
+                continue
             self._logged_on.clear()
             for wait in itertools.chain(_RETRY_SECONDS, itertools.repeat(_RETRY_SECONDS[-1])):
                 try:
@@ -308,12 +338,33 @@ class Trader:
                 except (OSError, ConnectionLostError):
                     await asyncio.sleep(wait)
 
+    def _ask_again(self) -> None:
+        """Log on once more where an answer is overdue: whatever is open is then sent again."""
+        since = [waiting.sent[-1] for waiting in self._open.values() if waiting.sent]
+        since += [asked.since for asked in self._asked.values()]
+        if since and min(since) < asyncio.get_running_loop().time() - ANSWER_SECONDS:
+            self._log_on()
+
+    def _ask(self, asked: _Asked) -> None:
+        number = next(self._numbers)
+        self._asked[number] = asked
+        self._publish([m.StatusRequest(number)])
+
     def _fail(self, error: Exception) -> None:
         """There is no way back in: everybody who waits learns it."""
         self._failed = error
         for waiting in self._open.values():
             if not waiting.outcome.done():
                 waiting.outcome.set_exception(error)
+        for asked in self._asked.values():
+            if not asked.answer.done():
+                asked.answer.set_exception(error)
+
+    def _send(self, requests: list[_Open]) -> None:
+        now = asyncio.get_running_loop().time()
+        for waiting in requests:
+            waiting.sent.append(now)
+        self._publish([waiting.message for waiting in requests])
 
     def _publish(self, messages: list[m.Message]) -> None:
         if self._link is not None:
@@ -332,8 +383,7 @@ class Trader:
                 case m.LogonReply():
                     self._on_logon(reply)
                 case m.BusinessMessageReject():
-                    for seq in [seq for seq in self._open if reply.ref_seq <= seq <= reply.last_ref_seq]:
-                        self._settle(seq, RequestRefusedError(reply.reason, reply.text))
+                    self._on_refusal(reply)
                 case m.Reject():
                     self._on_reject(reply)
                 case m.AccountReport() | m.OpenOrders():
@@ -353,18 +403,40 @@ class Trader:
             self._next_report = reply.next_report
             self._seq = itertools.count(max(reply.last_seq + 1, next(self._seq)))
         self._logged_on.set()
-        again = [waiting.message for waiting in self._open.values() if not waiting.outcome.done()]
+        again = [waiting for waiting in self._open.values() if not waiting.outcome.done()]
         for begin in range(0, len(again), reply.batch_limit):
-            self._publish(again[begin : begin + reply.batch_limit])
+            self._send(again[begin : begin + reply.batch_limit])
+        asked, self._asked = self._asked, {}
+        for question in asked.values():  # under another number, so that two answers do not mix
+            self._ask(_Asked(question.answer, asyncio.get_running_loop().time()))
 
     def _on_report(self, report: m.ExecutionReport) -> None:
         if report.ref_seq:
             self._settle(report.ref_seq, report)
         if report.priv_seq < self._next_report:
             return
+        if self.session is not None and report.priv_seq > self._next_report:
+            self._ask_for_missing()
+            return
         self._next_report = report.priv_seq + 1
         for queue in self._reports:
             queue.put_nowait(report)
+
+    def _ask_for_missing(self) -> None:
+        """Reports were lost on the way (a Logon that is under way asks for them anyway)."""
+        since, asked = self._missing
+        now = asyncio.get_running_loop().time()
+        if self._logged_on.is_set() and (since != self._next_report or now - asked > ANSWER_SECONDS):
+            self._missing = self._next_report, now
+            self._publish([m.ResendRequest(self._next_report)])
+
+    def _on_refusal(self, refusal: m.BusinessMessageReject) -> None:
+        if refusal.reason == DoorReason.NOT_LOGGED_ON:
+            self._log_on()  # the venue behind a broker knows nothing of this session any more
+            return
+        for seq in [seq for seq in self._open if refusal.ref_seq <= seq <= refusal.last_ref_seq]:
+            if len(self._open[seq].sent) == 1 or refusal.reason not in _PASSING:
+                self._settle(seq, RequestRefusedError(refusal.reason, refusal.text))
 
     def _on_reject(self, reject: m.Reject) -> None:
         """A payload that the gateway could not read: this client's mistake, so that all that waits is in doubt."""
@@ -381,15 +453,21 @@ class Trader:
             waiting.outcome.set_result(outcome)
 
     def _on_status(self, part: m.AccountReport | m.OpenOrders) -> None:
-        future, parts = self._asked.get(part.request_id, (None, []))
-        parts.append(part)
-        if future is not None and isinstance(part, m.OpenOrders) and part.last:
+        asked = self._asked.get(part.request_id)
+        if asked is None:
+            return
+        asked.parts.append(part)
+        if isinstance(part, m.OpenOrders) and part.last:
             del self._asked[part.request_id]
-            if not future.done():
-                future.set_result(parts)
+            if not asked.answer.done():
+                asked.answer.set_result(asked.parts)
 
     def _on_data(self, data: m.MarketData) -> None:
-        if isinstance(data, m.TradingSessionStatus) or self.session is None:
+        if self.session is None:
+            return
+        if isinstance(data, m.TradingSessionStatus):
+            if data.epoch not in (0, self.session.epoch) and self._logged_on.is_set():
+                self._log_on()
             return
         symbol = self.session.symbols[data.instrument]
         book = self.books.get(symbol)

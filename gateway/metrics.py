@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from gateway.desk.desk import Desk, JournalLike
 from gateway.gatekeeper import Gatekeeper
+from gateway.transports.bridge import Bridge
 from gateway.transports.mqtt import MqttServer
 
 _COMMIT_BUCKETS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0)
@@ -39,10 +40,11 @@ class TimedJournal:
 class VenueCollector(Collector):
     """Counters of desk, server and gatekeeper as Prometheus sees them."""
 
-    def __init__(self, desk: Desk, server: MqttServer, gatekeeper: Gatekeeper) -> None:
+    def __init__(self, desk: Desk, server: MqttServer, gatekeeper: Gatekeeper, bridge: Bridge | None = None) -> None:
         self._desk = desk
         self._server = server
         self._gatekeeper = gatekeeper
+        self._bridge = bridge
 
     def collect(self) -> Iterator[Metric]:
         """Called for every scrape."""
@@ -69,6 +71,13 @@ class VenueCollector(Collector):
             logons.add_metric([outcome], getattr(self._gatekeeper, outcome))
         yield logons
         yield CounterMetricFamily("emex_password_hashes", "Passwords hashed", self._gatekeeper.hashes)
+        if self._bridge is not None:
+            yield GaugeMetricFamily("emex_broker_connected", "1: at the broker", int(self._bridge.connected.is_set()))
+            yield CounterMetricFamily("emex_broker_arrivals", "Connections to the broker", self._bridge.arrivals)
+            yield CounterMetricFamily("emex_broker_dropped", "Messages not sent: the broker was away or slow",
+                                      self._bridge.dropped)  # fmt: skip
+            yield CounterMetricFamily("emex_broker_ignored", "Payloads from nobody known, or kept by the broker",
+                                      self._bridge.ignored)  # fmt: skip
         yield GaugeMetricFamily("emex_journal_failed", "1: the journal cannot be written", int(desk.failed is not None))
 
 

@@ -35,6 +35,7 @@ from gateway.hours import Hours, timetable_of
 from gateway.journal.snapshots import Snapshot
 from gateway.metrics import TimedJournal, VenueCollector, serve_metrics
 from gateway.recovery import Venue, create, recover
+from gateway.transports.bridge import Bridge, Broker
 from gateway.transports.host import Host
 from gateway.transports.mqtt import MAX_PACKET, MqttServer
 from gateway.transports.pipes import Pipe, WebSocketPipe
@@ -58,7 +59,8 @@ class Options:
     journal: Path
     accounts: Path
     host: str = "127.0.0.1"
-    port: int = 1883
+    port: int | None = 1883
+    """None: no server of its own, the venue is found at its broker only."""
     websocket_port: int | None = None
     metrics_port: int | None = None
     hours: str = Hours.ALWAYS
@@ -70,6 +72,8 @@ class Options:
     time_from_operator: bool = False
     certificate: Path | None = None
     key: Path | None = None
+    broker: Broker | None = None
+    """An existing broker that the venue is a client of."""
 
 
 def open_venue(path: Path, rules: str) -> Venue:
@@ -115,6 +119,7 @@ class Running:
         timetable = timetable_of(Hours(options.hours), self.venue.book, None if fresh else self.venue.replica.last_ns)
         self.host = Host(self.desk, timetable=timetable, after_turn=self._after_turn)
         self.server = MqttServer(self.host, self._admit)
+        self.bridge = Bridge(self.host, self.accounts, options.broker) if options.broker is not None else None
         self.ports: dict[str, int] = {}
         """Where it listens: by "mqtt", "websocket", "metrics"."""
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="journal")
@@ -137,13 +142,14 @@ class Running:
             tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             tls.load_cert_chain(options.certificate, options.key)
         accept, clock = self.server.accept, time.monotonic
-        await self._listen("mqtt", lambda: Pipe(accept, clock), options.port, tls)
+        if options.port is not None:
+            await self._listen("mqtt", lambda: Pipe(accept, clock), options.port, tls)
         if options.websocket_port is not None:
             await self._listen(
                 "websocket", lambda: WebSocketPipe(accept, clock, max_frame=2 * MAX_PACKET), options.websocket_port, tls
             )
         if options.metrics_port is not None:
-            self._registry.register(VenueCollector(self.desk, self.server, self.gatekeeper))
+            self._registry.register(VenueCollector(self.desk, self.server, self.gatekeeper, self.bridge))
             http, thread = serve_metrics(self._registry, options.host, options.metrics_port)
             self.ports["metrics"] = http.server_port
 
@@ -153,6 +159,8 @@ class Running:
                 thread.join()
 
             self._stop_metrics = stop
+        if self.bridge is not None:
+            self.bridge.start()
         self._ticker = loop.create_task(self._tick())
         log.info("serving", rules=self.venue.book.name, journal=str(options.journal), ports=self.ports,
                  commits=self.venue.journal.head.number, replayed=self.venue.replayed)  # fmt: skip
@@ -168,6 +176,8 @@ class Running:
             self.host.stop()
             await self.host.stopped.wait()
         self.server.close_all()
+        if self.bridge is not None:
+            await self.bridge.close()
         if self._busy is not None:
             await asyncio.wait([self._busy])
         self._stop_metrics()
@@ -277,8 +287,12 @@ async def _serve(options: Options, announce: Callable[["Running"], None]) -> boo
 
 def welcome(running: Running) -> str:
     """What to connect to, and how."""
-    host, book = running.options.host, running.venue.book
-    lines = [f"{book.title}  {book.title_zh}", f"mqtt://{host}:{running.ports['mqtt']}"]
+    host, book, broker = running.options.host, running.venue.book, running.options.broker
+    lines = [f"{book.title}  {book.title_zh}"]
+    if "mqtt" in running.ports:
+        lines.append(f"mqtt://{host}:{running.ports['mqtt']}")
+    if broker is not None:
+        lines.append(f"at the broker {broker.host}:{broker.port}, as {broker.user}")
     lines += [f"{name}: port {port}" for name, port in running.ports.items() if name != "mqtt"]
     lines.append(f"instruments: {', '.join(book.symbols)}; journal {running.options.journal}")
     for name, password in running.new_passwords.items():

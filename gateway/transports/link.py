@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -26,12 +27,13 @@ class Link(asyncio.Protocol):
         self.lost = asyncio.get_running_loop().create_future()
         """Done when the connection is gone; its result says why, as text."""
         self.receive_max = _MAX_IN_FLIGHT
-        """Payloads that may wait for their PUBACK."""
+        """Payloads that may wait for their PUBACK; further ones wait here until one has it."""
         self._on_message = on_message
         self._transport = cast("asyncio.Transport", None)
         self._buffer = b""
         self._ids = itertools.cycle(range(1, _MAX_IN_FLIGHT + 1))
         self._waiting: dict[int, asyncio.Future[int]] = {}
+        self._held: deque[tuple[str, bytes, asyncio.Future[int]]] = deque()
         self._connack: asyncio.Future[mqtt5.ConnAckPacket] = asyncio.get_running_loop().create_future()
         self._pinger: asyncio.TimerHandle | None = None
         self._why = "the connection was closed"
@@ -45,12 +47,14 @@ class Link(asyncio.Protocol):
         if self._pinger is not None:
             self._pinger.cancel()
         why = str(exc) if exc else self._why
-        waiting: list[asyncio.Future[Any]] = [*self._waiting.values(), self._connack]
+        held = [future for _, _, future in self._held]
+        waiting: list[asyncio.Future[Any]] = [*self._waiting.values(), *held, self._connack]
         for future in waiting:
             if not future.done():
                 future.set_exception(ConnectionLostError(why))
                 future.exception()  # whoever waits has a copy; nobody waiting is no mistake
         self._waiting.clear()
+        self._held.clear()
         if not self.lost.done():
             self.lost.set_result(why)
 
@@ -92,6 +96,8 @@ class Link(asyncio.Protocol):
         future = self._waiting.pop(packet_id, None)
         if future is not None and not future.done():
             future.set_result(code)
+        while self._held and len(self._waiting) < self.receive_max:
+            self._send(*self._held.popleft())
 
     async def log_on(self, client_id: str, name: str, password: bytes, will: mqtt5.Will | None = None) -> None:
         """CONNECT. Raises `LogonRefusedError` with the server's reason."""
@@ -112,27 +118,36 @@ class Link(asyncio.Protocol):
 
     def publish(self, topic: str, payload: bytes) -> asyncio.Future[int]:
         """Send with QoS 1; the future is the reason code of its PUBACK, or `ConnectionLostError`."""
-        packet_id, future = self._next()
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        if self.lost.done():
+            future.set_exception(ConnectionLostError(self._why))
+        elif len(self._waiting) < self.receive_max:
+            self._send(topic, payload, future)
+        else:
+            self._held.append((topic, payload, future))
+        return future
+
+    def _send(self, topic: str, payload: bytes, future: "asyncio.Future[int]") -> None:
+        packet_id = self._next(future)
         self._transport.write(
             mqtt5.PublishPacket(topic, payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=packet_id).write()
         )
-        return future
 
     async def subscribe(self, *patterns: str) -> int:
         """Returns the worst reason code of the answer; from 128 on something was refused."""
-        packet_id, future = self._next()
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        if self.lost.done():
+            raise ConnectionLostError(self._why)
+        packet_id = self._next(future)
         filters = [mqtt5.TopicFilter(pattern, max_qos=mqtt5.QoS.AT_LEAST_ONCE) for pattern in patterns]
         self._transport.write(mqtt5.SubscribePacket(packet_id, filters).write())
         return await future
 
-    def _next(self) -> tuple[int, asyncio.Future[int]]:
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        if self.lost.done():
-            future.set_exception(ConnectionLostError(self._why))
-            return 0, future
+    def _next(self, future: "asyncio.Future[int]") -> int:
+        """A free packet id, whose answer goes to `future`."""
         packet_id = next(number for number in self._ids if number not in self._waiting)
         self._waiting[packet_id] = future
-        return packet_id, future
+        return packet_id
 
     def close(self) -> None:
         """Say goodbye and close."""

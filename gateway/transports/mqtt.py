@@ -378,7 +378,7 @@ class Connection:
             self._server.forget_unknown(self._pipe.address)
         self._server.connections.discard(self)
         if self._session is not None:
-            if self._will is not None:
+            if self._will is not None and self._will.payload:
                 self._server.host.offer(self._session, self._will.topic, self._will.payload or b"", 0)
             self._server.host.detach(self._session)
 
