@@ -1,7 +1,8 @@
 """The credentials file: who may log on, as what, under which number. Passwords are kept as Argon2id hashes only.
 
-A name becomes part of topic names, so few characters are legal. A number is an account of the engine (a trader's) and
-the key of its holder's requests in the journal: it is given once and never again, also after its holder was removed.
+A name becomes part of topic names, so few characters are legal. A number is the key of its holder's requests in the
+journal, and a trader's is his account in the engine; all others have numbers that no account can have, so that nobody
+is told the reports of an account that an operator opens. A number is given once, also when its holder is removed.
 """
 
 import os
@@ -20,6 +21,9 @@ from gateway.wire.topics import Role
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}\Z")
 _FIRST_NUMBER = 2
 """0 and 1 are the exchange's and the government's."""
+NO_ACCOUNT = 2**24
+"""From here on the engine opens no account; so high are the numbers of those who have none."""
+_HASH = "$argon2id$"
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 _PASSWORD_LENGTH = 16
 PROFILE = argon2.profiles.RFC_9106_LOW_MEMORY
@@ -68,15 +72,20 @@ class Accounts:
             stored = msgspec.json.decode(path.read_bytes(), type=_File)
         except (OSError, msgspec.DecodeError) as error:
             raise AccountsError(f"{path}: cannot be read as accounts: {error}") from None
-        numbers = [holder.number for holder in stored.accounts]
+        numbers = [_given(holder) for holder in stored.accounts]
         for holder in stored.accounts:
             if not _NAME.match(holder.name):
                 raise AccountsError(f"{path}: name: got {holder.name!r}, expected {_expected_name()}")
-            if not _FIRST_NUMBER <= holder.number < stored.next_number or numbers.count(holder.number) > 1:
+            if not _FIRST_NUMBER <= _given(holder) < stored.next_number or numbers.count(_given(holder)) > 1:
                 expected = f"a number of its own from {_FIRST_NUMBER}, below next_number"
+                if holder.role is not Role.TRADER:
+                    expected += f", plus {NO_ACCOUNT}"
                 raise AccountsError(f"{path}: {holder.name}.number: got {holder.number}, expected {expected}")
-        if len({holder.name for holder in stored.accounts}) != len(numbers):
-            raise AccountsError(f"{path}: accounts: a name stands there twice")
+            if not holder.password_hash.startswith(_HASH):
+                got = f"got {len(holder.password_hash)} characters"  # which may be a password
+                raise AccountsError(f"{path}: {holder.name}.password_hash: {got}, expected a hash that begins {_HASH}")
+            if sum(other.name == holder.name for other in stored.accounts) > 1:
+                raise AccountsError(f"{path}: name: got {holder.name!r} twice, expected it once")
         return cls(path, stored, parameters)
 
     def __iter__(self) -> Iterator[Holder]:
@@ -93,7 +102,8 @@ class Accounts:
             raise AccountsError(f"name: got {name!r}, expected {_expected_name()}")
         if name in self._holders:
             raise AccountsError(f"name: {name!r} exists already")
-        holder = Holder(name, role, self._next, self._hasher.hash(password))
+        number = self._next if role is Role.TRADER else NO_ACCOUNT + self._next
+        holder = Holder(name, role, number, self._hasher.hash(password))
         self._holders[name] = holder
         self._next += 1
         return holder
@@ -112,11 +122,15 @@ class Accounts:
         """Write the file whole or not at all, readable by its owner only. Raises `OSError`."""
         data = msgspec.json.format(msgspec.json.encode(_File(self._next, list(self))), indent=2)
         handle, unfinished = tempfile.mkstemp(dir=self._path.parent, prefix=self._path.name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(unfinished).replace(self._path)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(unfinished).replace(self._path)
+        except OSError:
+            Path(unfinished).unlink()
+            raise
 
     def hash_of(self, name: str) -> str | None:
         """What a password of that name must fit; None when there is nobody."""
@@ -138,6 +152,11 @@ class Accounts:
         if name not in self._holders:
             raise AccountsError(f"name: got {name!r}, expected one of {', '.join(self._holders) or 'nobody'}")
         return self._holders[name]
+
+
+def _given(holder: Holder) -> int:
+    """A holder's number as it was counted."""
+    return holder.number if holder.role is Role.TRADER else holder.number - NO_ACCOUNT
 
 
 def _expected_name() -> str:

@@ -1,16 +1,19 @@
-"""Who is let in. Passwords are hashed in two threads, never in the loop, and never for somebody who is locked out.
+"""Who is let in. Passwords are hashed in a thread that yields to the loop, and never for somebody who is locked out.
 
 Five wrong passwords for a name from an address within a minute lock that pair for five minutes, twenty from an address
-over all names lock the address. An attempt counts as wrong until it has proved right, so that a thousand guesses at
-once cost five hashes. A right password is remembered, as a keyed digest, for as long as the process lives: a class that
-reconnects does not wait for sixty slow hashes.
+over all names lock the address. While as many are being checked as could lock, others wait for the outcome: a thousand
+guesses at once cost five hashes, and a class behind one address is let in one after the other. A right password is
+remembered, as a keyed digest, for as long as the process lives: who reconnects does not wait for a slow hash.
 """
 
 import asyncio
 import hashlib
 import hmac
+import os
 import secrets
-from collections import OrderedDict, deque
+import sys
+import threading
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum, auto
@@ -21,9 +24,9 @@ WINDOW_SECONDS = 60.0
 LOCK_SECONDS = 300.0
 WRONG_OF_PAIR = 5
 WRONG_OF_ADDRESS = 20
-_HASHING = 2
 _WAITING = 64
-"""Attempts that may wait for a thread; more are refused as busy."""
+"""Attempts that may wait; more are refused as busy."""
+_NICE = 19
 _TRACKED = 10_000
 """Pairs and addresses that are remembered; the oldest are forgotten."""
 
@@ -37,12 +40,13 @@ class Refusal(Enum):
 
 
 class _Attempts:
-    """Wrong attempts by key within the window, and who is locked."""
+    """Wrong attempts by key within the window, those being checked, and who is locked."""
 
     def __init__(self, limit: int, now: Callable[[], float]) -> None:
         self._limit = limit
         self._now = now
         self._wrong: OrderedDict[Hashable, deque[float]] = OrderedDict()
+        self._checking: Counter[Hashable] = Counter()
         self._locked: OrderedDict[Hashable, float] = OrderedDict()
 
     def locked(self, key: Hashable) -> bool:
@@ -54,33 +58,30 @@ class _Attempts:
         return until is not None
 
     def full(self, key: Hashable) -> bool:
-        """Whether another attempt would be one too many."""
-        attempts = self._recent(key)
-        return len(attempts) >= self._limit
+        """Whether another attempt could be one wrong too many."""
+        return len(self._recent(key)) + self._checking[key] >= self._limit
 
-    def add(self, key: Hashable) -> float:
-        """Count an attempt; returns its mark, for `undo`."""
+    def begin(self, key: Hashable) -> None:
+        """An attempt is being checked."""
+        self._checking[key] += 1
+
+    def end(self, key: Hashable, *, right: bool) -> None:
+        """It is decided; one wrong too many locks the key."""
+        self._checking[key] -= 1
+        if not self._checking[key]:
+            del self._checking[key]
+        if right:
+            return
         attempts = self._recent(key)
         attempts.append(self._now())
         self._wrong[key] = attempts
         self._wrong.move_to_end(key)
-        while len(self._wrong) > _TRACKED:
-            self._wrong.popitem(last=False)
-        return attempts[-1]
-
-    def undo(self, key: Hashable, mark: float) -> None:
-        """That attempt was right."""
-        attempts = self._wrong.get(key)
-        if attempts and mark in attempts:
-            attempts.remove(mark)
-
-    def lock_if_full(self, key: Hashable) -> None:
-        """Lock a key that has reached its limit."""
-        if self.full(key):
+        if len(attempts) >= self._limit:
             self._locked[key] = self._now() + LOCK_SECONDS
-            self._wrong.pop(key, None)
-            while len(self._locked) > _TRACKED:
-                self._locked.popitem(last=False)
+            del self._wrong[key]
+        for oldest in (self._wrong, self._locked):
+            while len(oldest) > _TRACKED:
+                oldest.popitem(last=False)
 
     def _recent(self, key: Hashable) -> deque[float]:
         attempts = self._wrong.get(key, deque())
@@ -103,8 +104,10 @@ class Gatekeeper:
         self._accounts = accounts
         self._pairs = _Attempts(WRONG_OF_PAIR, now)
         self._addresses = _Attempts(WRONG_OF_ADDRESS, now)
-        self._threads = ThreadPoolExecutor(_HASHING, thread_name_prefix="argon2")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="argon2", initializer=_yield_to_others)
         self._waiting = 0
+        self._decided = asyncio.Event()
+        """Set when the next attempt is decided."""
         self._key = secrets.token_bytes(32)
         self._remembered: dict[str, bytes] = {}
         """By name: keyed digest of password hash and password that were found to fit."""
@@ -112,41 +115,61 @@ class Gatekeeper:
 
     async def admit(self, name: str, password: bytes, address: str) -> Holder | Refusal:
         """Decide about one attempt; never raises, never blocks the loop."""
-        pair = name, address
-        if self._pairs.locked(pair) or self._addresses.locked(address):
+        found = self._at_once(name, password, address)
+        if found is not None:
+            return found
+        if self._waiting >= _WAITING:
+            self.busy += 1
+            return Refusal.BUSY
+        self._waiting += 1
+        try:
+            while self._pairs.full((name, address)) or self._addresses.full(address):
+                await self._decided.wait()
+                found = self._at_once(name, password, address)
+                if found is not None:
+                    return found
+            return await self._check(name, password, address)
+        finally:
+            self._waiting -= 1
+
+    def _at_once(self, name: str, password: bytes, address: str) -> Holder | Refusal | None:
+        """What is known without a hash."""
+        if self._pairs.locked((name, address)) or self._addresses.locked(address):
             self.locked += 1
             return Refusal.LOCKED_OUT
         holder = self._accounts.find(name)
         if holder is not None and self._fits_memory(holder, password):
             self.admitted += 1
             return holder
-        if self._waiting >= _WAITING or self._pairs.full(pair) or self._addresses.full(address):
-            self.busy += 1
-            return Refusal.BUSY
-        marks = self._pairs.add(pair), self._addresses.add(address)
-        self._waiting += 1
+        return None
+
+    async def _check(self, name: str, password: bytes, address: str) -> Holder | Refusal:
+        """Hash; an attempt that is abandoned meanwhile was wrong."""
+        holder = self._accounts.find(name)
+        pair, right = (name, address), False
+        self._pairs.begin(pair)
+        self._addresses.begin(address)
         self.hashes += 1
         wanted = holder.password_hash if holder else self._dummy
         try:
             right = await asyncio.get_running_loop().run_in_executor(
-                self._threads, self._accounts.verify, wanted, password
+                self._thread, self._accounts.verify, wanted, password
             )
         finally:
-            self._waiting -= 1
-        if right and holder is not None:
-            self._pairs.undo(pair, marks[0])
-            self._addresses.undo(address, marks[1])
-            self._remembered[name] = self._digest(holder, password)
-            self.admitted += 1
-            return holder
-        self.wrong += 1
-        self._pairs.lock_if_full(pair)
-        self._addresses.lock_if_full(address)
-        return Refusal.BAD_CREDENTIALS
+            self._pairs.end(pair, right=right)
+            self._addresses.end(address, right=right)
+            decided, self._decided = self._decided, asyncio.Event()
+            decided.set()
+        if not right or holder is None:
+            self.wrong += 1
+            return Refusal.BAD_CREDENTIALS
+        self._remembered[name] = self._digest(holder, password)
+        self.admitted += 1
+        return holder
 
     def close(self) -> None:
-        """Stop the threads."""
-        self._threads.shutdown(cancel_futures=True)
+        """Stop the thread."""
+        self._thread.shutdown(cancel_futures=True)
 
     def _fits_memory(self, holder: Holder, password: bytes) -> bool:
         remembered = self._remembered.get(holder.name)
@@ -155,3 +178,12 @@ class Gatekeeper:
     def _digest(self, holder: Holder, password: bytes) -> bytes:
         """Tied to the stored hash: a changed password forgets the old one."""
         return hashlib.blake2b(holder.password_hash.encode() + b"\0" + password, key=self._key).digest()
+
+
+def _yield_to_others() -> None:
+    """Whoever trades goes first: a hash has threads of its own, and beside equals the loop would get a fifth of a core.
+
+    Linux alone gives a thread a niceness, which those that it starts inherit.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

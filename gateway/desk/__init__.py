@@ -4,8 +4,8 @@
     kept.py          the last 100,000 of something, found by number
     throttle.py      how fast a principal may ask
     session.py       one connection: what waits for the venue, what waits for the client
-    gateway.py       the venue's desk: fair turns, idempotency, journal, then answers
+    desk.py          the venue's desk: fair turns, idempotency, journal, then answers
     market_data.py   what the public sees
 
-Read `gateway.py` first: its `turn` is the way of an order from message to answer. No file here knows a transport.
+Read `desk.py` first: its `turn` is the way of an order from message to answer. No file here knows a transport.
 """

@@ -4,7 +4,7 @@
     turn       one request of each waiting session, again and again        fair: nobody's batch goes first
                ├ asked before?    same number, same content: the first answer again; other content: refused
                ├ journal.append   one durable commit for the whole turn
-               ├ replica.apply    the engine, and who is told what
+               ├ replica.apply    the engine, and who is told what (a host may do this while the disk writes)
                └ outputs          reports, acknowledgements, market data: never before the commit
     close      a connection is gone; its orders go too if it wished so
 
@@ -19,9 +19,10 @@ from typing import Protocol
 import numpy as np
 
 from engine.codes import NONE, TRADING_KINDS, CommandKind
+from engine.core.state import Account
 from engine.records import command
 from gateway.desk.market_data import MarketData
-from gateway.desk.replica import Replica
+from gateway.desk.replica import Applied, Replica
 from gateway.desk.sequence import RECORD_WORDS, REQUEST_WORDS, as_words, write_records
 from gateway.desk.session import Acknowledge, Close, Output, Payload, Publish, Session
 from gateway.desk.throttle import Quota, Throttle
@@ -30,7 +31,16 @@ from gateway.wire import codec, topics
 from gateway.wire import messages as m
 from gateway.wire.codec import Query, WireError
 from gateway.wire.reasons import DoorReason
-from gateway.wire.records import BATCH_LIMIT, HASH_MULTIPLIERS, PAYLOAD_LIMIT, RECORD, REQUEST, content_hash
+from gateway.wire.records import (
+    BATCH_LIMIT,
+    HASH_MULTIPLIERS,
+    PAYLOAD_LIMIT,
+    RECORD,
+    REQUEST,
+    VERSION,
+    content_hash,
+    position_row,
+)
 from gateway.wire.topics import Principal, Role
 
 TURN_LIMIT = 1000
@@ -42,6 +52,8 @@ BACKLOG_LIMIT = 10_000
 _UNKNOWN_ID = 2**62
 _NOTHING = np.zeros((0, REQUEST_WORDS), np.uint64)
 _REPORTS_A_PAYLOAD = 200
+_PAGE_HEADER = 32
+"""Bytes of a page of positions beside its rows, at most."""
 
 _CANCELS = np.zeros(256, bool)
 _CANCELS[[CommandKind.CANCEL, CommandKind.MASS_CANCEL, CommandKind.DECLINE]] = True
@@ -83,7 +95,7 @@ class Terms:
     """When this run began, ns."""
     quota: Quota = field(default_factory=Quota)
     time_from_operator: bool = False
-    """True: the operator's packed commands bring their own time, which is then the venue's (simulations)."""
+    """True: the venue's time is the last that the operator's packed commands have brought, no clock (simulations)."""
 
 
 @dataclass
@@ -95,6 +107,21 @@ class _Taken:
     sessions: list[Session]
     owner: np.ndarray
     """Index into `sessions`, by row."""
+
+
+@dataclass
+class Turn:
+    """What is done in one turn, and so in one commit."""
+
+    time_ns: int
+    records: np.ndarray = field(default_factory=lambda: np.zeros(0, RECORD))
+    """RECORD rows: what is asked for the first time, and the venue's own."""
+    repeated: list[tuple[Session, np.ndarray]] = field(default_factory=list)
+    """REQUEST rows as words whose numbers were used before."""
+    queries: list[tuple[Session, Query]] = field(default_factory=list)
+    done: list[tuple[Session, Payload]] = field(default_factory=list)
+    """Payloads of which nothing is left."""
+    applied: Applied | None = None
 
 
 class Desk:
@@ -121,7 +148,9 @@ class Desk:
         """Sessions with new outputs, in order."""
         self.backlog = 0
         """Requests that wait."""
-        self._now_ns = replica.last_ns
+        self._now_ns = 0 if terms.time_from_operator else replica.last_ns
+        self._clock_ns = 0
+        """The clock as it was handed in, which may have been set back."""
 
     # ------------------------------------------------------------------------------------------- connections
 
@@ -231,6 +260,8 @@ class Desk:
                 logged_on = True
             elif not logged_on:
                 raise WireError(DoorReason.NOT_LOGGED_ON, "expected a Logon before the first request")
+            if isinstance(part, m.RequestForPositions) and not topics.may_read(session.principal, topics.TAPE):
+                raise WireError(DoorReason.NOT_AUTHORISED, "expected somebody who may read the tape")
             if isinstance(part, np.ndarray):
                 kinds = part["command"]["kind"]
                 if not self._authorise(session.principal, part, kinds):
@@ -251,7 +282,7 @@ class Desk:
 
     @staticmethod
     def _authorise(principal: Principal, rows: np.ndarray, kinds: np.ndarray) -> bool:
-        """Fill in a trader's account; False when one of the rows asks what the principal may not."""
+        """Fill in a trader's account and take his time off; False when one of the rows asks what he may not."""
         if not _MAY_ASK[principal.role][kinds].all():
             return False
         if principal.role is Role.INSTRUCTOR:
@@ -260,6 +291,7 @@ class Desk:
         if ((accounts != NONE) & (accounts != principal.number)).any():
             return False
         accounts[:] = principal.number
+        rows["command"]["time_ns"] = 0
         return True
 
     def _throttle(self, session: Session, now_ns: int) -> Throttle:
@@ -280,36 +312,64 @@ class Desk:
         """Whether requests wait for a turn."""
         return bool(self._ready or self._own) and not self.failed
 
-    def turn(self, now_ns: int) -> list[Session]:
-        """Carry out what waits, up to `TURN_LIMIT` requests; returns the sessions that have something to be sent.
+    @property
+    def time_ns(self) -> int:
+        """The venue's time, which its commands and messages carry."""
+        return self.replica.last_ns if self.terms.time_from_operator else self._now_ns
 
-        When the journal cannot be written, every connection is closed, nothing of the turn is acknowledged (a client
-        that sends it again after a restart gets the truth), and `failed` says why.
-        """
-        self._now_ns = max(now_ns, self._now_ns)
+    def turn(self, now_ns: int) -> list[Session]:
+        """One whole turn: `begin`, `commit`, `carry_out`, `finish`."""
+        turn = self.begin(now_ns)
+        try:
+            self.commit(turn)
+        except JournalError as error:
+            return self.fail(error)
+        self.carry_out(turn)
+        return self.finish(turn)
+
+    def begin(self, now_ns: int) -> "Turn":
+        """Take what waits, up to `TURN_LIMIT` requests. The next turn begins after this one is finished."""
+        self._clock_ns, self._now_ns = now_ns, max(now_ns, self._now_ns)
+        turn = Turn(self._now_ns)
         if self.has_work:
-            taken, queries, done = self._take()
-            records, repeated = self._new_records(taken)
-            try:
-                if len(records):
-                    self._journal.append(records.tobytes(), len(records), self._now_ns)
-                    self.counters.commits += 1
-                    self.counters.requests += len(records)
-            except JournalError as error:
-                self.failed = error
-                for session in list(self._sessions.values()):
-                    self.end(session, DoorReason.JOURNAL_UNAVAILABLE)
-                return self._take_touched()
-            if len(records):
-                self._tell(records)
-            for session, row in repeated:
-                self._answer_again(session, row)
-            for session, query in queries:
-                self._answer(session, query)
-            for session, payload in done:
-                self._put(session, Acknowledge(payload.token))
-        for message in self.market_data.due(self._now_ns):
+            taken, turn.queries, turn.done = self._take()
+            turn.records, turn.repeated = self._new_records(taken)
+        return turn
+
+    def commit(self, turn: "Turn") -> None:
+        """Journal a turn. It touches nothing else of the desk and may run in another thread. Raises `JournalError`."""
+        if len(turn.records):
+            self._journal.append(turn.records.tobytes(), len(turn.records), turn.time_ns)
+
+    def carry_out(self, turn: "Turn") -> None:
+        """Apply a turn to the replica; nobody hears of it before `finish`, so that it may run beside `commit`."""
+        if len(turn.records):
+            turn.applied = self.replica.apply(turn.records)
+
+    def finish(self, turn: "Turn") -> list[Session]:
+        """A turn is durable and carried out: answer. Returns the sessions that have something to be sent."""
+        if turn.applied is not None:
+            self.counters.commits += 1
+            self.counters.requests += len(turn.records)
+            self._tell(turn.applied)
+        for session, row in turn.repeated:
+            self._answer_again(session, row)
+        for session, query in turn.queries:
+            self._answer(session, query)
+        for session, payload in turn.done:
+            self._put(session, Acknowledge(payload.token))
+        for message in self.market_data.due(self._clock_ns, self.time_ns):
             self._publish(message)
+        return self._take_touched()
+
+    def fail(self, error: JournalError) -> list[Session]:
+        """The journal cannot be written: close every connection, acknowledge nothing of the turn, accept nothing more.
+
+        A client that sends it again after a restart gets the truth.
+        """
+        self.failed = error
+        for session in list(self._sessions.values()):
+            self.end(session, DoorReason.JOURNAL_UNAVAILABLE)
         return self._take_touched()
 
     def _take(self) -> tuple[_Taken, list[tuple[Session, Query]], list[tuple[Session, Payload]]]:
@@ -344,7 +404,7 @@ class Desk:
         words = np.zeros((first + len(taken.rows), RECORD_WORDS), np.uint64)
         if own:
             commands = np.concatenate(own)
-            commands["time_ns"] = self._now_ns
+            commands["time_ns"] = self.time_ns
             words[:first, 2:] = as_words(commands)
         principals = list(dict.fromkeys(session.principal.number for session in taken.sessions))
         who = taken.owner
@@ -354,7 +414,7 @@ class Desk:
         last_seqs = np.array([self.replica.principal(number).last_seq for number in principals], np.int64)
         asked = np.zeros(len(taken.rows), np.int64)
         count = write_records(
-            taken.rows, who, np.array(principals, np.int64), last_seqs, HASH_MULTIPLIERS, self._now_ns,
+            taken.rows, who, np.array(principals, np.int64), last_seqs, HASH_MULTIPLIERS, self.time_ns,
             self.terms.time_from_operator, words[first:], asked,
         )  # fmt: skip
         repeated = []
@@ -362,8 +422,6 @@ class Desk:
             again = np.setdiff1d(np.arange(len(taken.rows)), asked[:count])
             repeated = [(taken.sessions[taken.owner[at]], taken.rows[at]) for at in again]
         records = words[: first + count].reshape(-1).view(RECORD)
-        if len(records):
-            self._now_ns = max(self._now_ns, int(records["command"]["time_ns"][-1]))
         targets = taken.rows[asked[:count], 0] >> np.uint64(32)
         if targets.any():
             self._resolve_targets(records, first, targets)
@@ -372,21 +430,22 @@ class Desk:
     def _resolve_targets(self, records: np.ndarray, first: int, target_seqs: np.ndarray) -> None:
         """Orders named by the number of their request get their order id; in this very turn it is already certain."""
         number = self.replica.exchange.command_seq + 1
-        entered = {(int(p), int(s)): number + at for at, (p, s) in
-                   enumerate(zip(records["principal"], records["seq"], strict=True))}  # fmt: skip
-        for at in np.flatnonzero(target_seqs):
-            principal, seq = int(records["principal"][first + at]), int(target_seqs[at])
-            order_id = entered.get((principal, seq))
-            if order_id is None or order_id >= number + first + at:
-                answered = self.replica.principal(principal).answered(seq)
-                order_id = answered.order_id if answered else _UNKNOWN_ID
-            records["command"]["target_id"][first + at] = order_id
+        asked = np.flatnonzero(target_seqs)
+        whose = records["principal"][first + asked]
+        for principal in np.unique(whose):
+            mine = asked[whose == principal]
+            wanted = target_seqs[mine].astype(np.int64)
+            entered = np.flatnonzero(records["principal"] == principal)
+            ids = self.replica.principal(int(principal)).order_ids(wanted)
+            at = np.searchsorted(records["seq"][entered], wanted).clip(max=len(entered) - 1)
+            now = (records["seq"][entered[at]] == wanted) & (entered[at] < first + mine)
+            ids[now] = number + entered[at[now]]
+            records["command"]["target_id"][first + mine] = np.where(ids == NONE, _UNKNOWN_ID, ids)
 
     # ------------------------------------------------------------------------------------------------ answers
 
-    def _tell(self, records: np.ndarray) -> None:
-        """Apply, and hand everybody his reports."""
-        applied = self.replica.apply(records)
+    def _tell(self, applied: Applied) -> None:
+        """Hand everybody his reports."""
         for number, rows in applied.reports.items():
             name = self._names.get(number)
             if name is None:
@@ -441,13 +500,15 @@ class Desk:
                 self._resend(session, max(1, query.begin_seq), query.end_seq or told.next_report - 1)
             case m.StatusRequest():
                 self._reply(session, self._status(number, query.request_id))
+            case m.RequestForPositions():
+                self._reply(session, self._positions(query.request_id))
 
     def _logon_reply(self, session: Session) -> m.LogonReply:
         told = self.replica.principal(session.principal.number)
         phase, date = self.replica.exchange.today()
         free = session.principal.role is Role.INSTRUCTOR
         return m.LogonReply(
-            told.last_seq, told.next_report, self.terms.epoch, self._now_ns, self.terms.rules, self.terms.rules_hash,
+            told.last_seq, told.next_report, self.terms.epoch, self.time_ns, self.terms.rules, self.terms.rules_hash,
             session.principal.number, list(self.replica.exchange.symbols), phase, date, BATCH_LIMIT, PAYLOAD_LIMIT,
             0 if free else self.terms.quota.rate,
         )  # fmt: skip
@@ -462,6 +523,16 @@ class Desk:
         cuts = range(0, len(orders), _REPORTS_A_PAYLOAD) or range(1)
         pages = [m.OpenOrders(request_id, orders[at : at + _REPORTS_A_PAYLOAD], at == cuts[-1]) for at in cuts]
         return [m.AccountReport(request_id, number, cash, held, blocked, units, next_report), *pages]
+
+    def _positions(self, request_id: int) -> list[m.Message]:
+        accounts, units = self.replica.exchange.balances()
+        opened = np.flatnonzero(accounts[:, Account.OPEN])
+        rows = np.zeros(len(opened), position_row(units.shape[1]))
+        rows["account"], rows["units_t"] = opened, units[opened]
+        rows["cash_fen"], rows["cash_held_fen"] = accounts[opened][:, [Account.CASH, Account.CASH_HELD]].T
+        page = (PAYLOAD_LIMIT - _PAGE_HEADER) // rows.itemsize
+        cuts = range(0, len(rows), page)
+        return [m.PositionRows(request_id, VERSION, rows[at : at + page].tobytes(), at == cuts[-1]) for at in cuts]
 
     def _resend(self, session: Session, begin: int, end: int) -> None:
         """Private reports again, as far as they are kept."""

@@ -24,7 +24,7 @@ class Kept:
         end = self._count + len(rows)
         if end > len(self._rows):
             held = self.last()
-            grown = np.zeros((max(64, 2 * (len(held) + len(rows))), self._rows.shape[1]), np.int64)
+            grown = np.empty((max(64, 2 * (len(held) + len(rows))), self._rows.shape[1]), np.int64)
             grown[: len(held)] = held
             self._rows, self._count, end = grown, len(held), len(held) + len(rows)
         self._rows[self._count : end] = rows

@@ -86,9 +86,10 @@ class MarketData:
         """Whether an update is to come."""
         return bool(self._events)
 
-    def due(self, now_ns: int) -> Iterator[Publish]:
-        """Updates that are to be sent now."""
-        if now_ns < self._due_ns or not (self._events or not self._retained):
+    def due(self, now_ns: int, time_ns: int) -> Iterator[Publish]:
+        """Updates that are to be sent now, at the venue's time `time_ns`."""
+        early = 0 < self._due_ns - now_ns <= INTERVAL_NS  # farther off: the clock was set back
+        if early or not (self._events or not self._retained):
             return
         self._due_ns = now_ns + INTERVAL_NS
         events = np.frombuffer(b"".join(part.tobytes() for part in self._events), EVENT)
@@ -96,14 +97,14 @@ class MarketData:
         phase, date = self._exchange.today()
         if (phase, date) != self._status:
             self._status = phase, date
-            status = codec.encode_one(m.TradingSessionStatus(now_ns, phase, date, self._epoch))
+            status = codec.encode_one(m.TradingSessionStatus(time_ns, phase, date, self._epoch))
             yield self._retain(Publish(topics.STATUS, status, retain=True))
         for book in self._books:
             mine = events[events["instrument"] == book.instrument]
             if len(mine):
                 self._take_in(book, mine)
             if book.changed:
-                yield from self._show(book, now_ns)
+                yield from self._show(book, time_ns)
 
     def _take_in(self, book: _Book, events: np.ndarray) -> None:
         book.depth.update(events)
@@ -117,17 +118,17 @@ class MarketData:
         for event in events[np.isin(events["mode"], (TradingMode.OFFER, TradingMode.AUCTION))]:
             _follow_offer(book.offers, event)
 
-    def _show(self, book: _Book, now_ns: int) -> Iterator[Publish]:
+    def _show(self, book: _Book, time_ns: int) -> Iterator[Publish]:
         shown = self._entries(book)
         changes = [[*key, qty] for key, qty in shown.items() if book.shown.get(key) != qty]
         changes += [[*key, 0] for key in book.shown if key not in shown]
         book.md_seq += 1
         book.shown, book.changed = shown, False
         symbol = self._exchange.symbols[book.instrument]
-        update = m.MarketDataIncremental(book.md_seq, book.instrument, now_ns, changes, book.trades, book.news)
+        update = m.MarketDataIncremental(book.md_seq, book.instrument, time_ns, changes, book.trades, book.news)
         book.trades, book.news = [], []
         snapshot = m.MarketDataSnapshot(
-            book.md_seq, book.instrument, now_ns, [[*key, qty] for key, qty in shown.items()],
+            book.md_seq, book.instrument, time_ns, [[*key, qty] for key, qty in shown.items()],
             *self._exchange.day(book.instrument),
         )  # fmt: skip
         yield Publish(topics.update(symbol), codec.encode_one(update))

@@ -37,8 +37,6 @@ class Answered(NamedTuple):
 
     content: int
     """`records.content_hash` of it."""
-    order_id: int
-    """Number of its command, and so of the order it entered."""
     outcome: np.ndarray
     """The one REPORT row that answered it, shape (1,)."""
 
@@ -58,11 +56,43 @@ class Told:
         row = self.requests.find(seq)
         if row is None:
             return None
-        return Answered(int(row[_CONTENT]) % 2**64, int(row[_COMMAND_SEQ]), row[_OUTCOME:].view(REPORT))
+        return Answered(int(row[_CONTENT]) % 2**64, row[_OUTCOME:].view(REPORT))
+
+    def order_ids(self, seqs: np.ndarray) -> np.ndarray:
+        """The order that each request entered: the number of its command, NONE where there is none (any more)."""
+        rows = self.requests.rows()
+        if not len(rows):
+            return np.full(len(seqs), NONE)
+        at = np.searchsorted(rows[:, _SEQ], seqs).clip(max=len(rows) - 1)
+        return np.where(rows[at, _SEQ] == seqs, rows[at, _COMMAND_SEQ], NONE)
 
     def reports_since(self, number: int) -> np.ndarray:
         """REPORT rows from that number on, as far as they are kept, shape (n,)."""
         return self.reports.since(number).reshape(-1).view(REPORT)
+
+
+class Frozen(NamedTuple):
+    """A replica's state at one moment."""
+
+    exchange: dict[str, np.ndarray]
+    known: np.ndarray
+    counts: np.ndarray
+    """A row for each principal: its number, its last request, its next report."""
+    requests: list[np.ndarray]
+    reports: list[np.ndarray]
+    """Kept rows of each principal, in the order of `counts`."""
+    last_ns: int
+
+    def tables(self) -> dict[str, np.ndarray]:
+        """Everything as named arrays; slow, and safe in another thread."""
+        kept = [(len(asked), len(heard)) for asked, heard in zip(self.requests, self.reports, strict=True)]
+        tables = {f"exchange.{name}": table for name, table in self.exchange.items()}
+        tables["known"] = self.known
+        tables["told"] = np.concatenate([self.counts, np.array(kept, np.int64).reshape(-1, 2)], axis=1)
+        tables["requests"] = np.concatenate([np.zeros((0, _OUTCOME + _WORDS), np.int64), *self.requests])
+        tables["reports"] = np.concatenate([np.zeros((0, _WORDS), np.int64), *self.reports])
+        tables["last_ns"] = np.array([self.last_ns])
+        return tables
 
 
 class Replica:
@@ -128,23 +158,19 @@ class Replica:
             told.last_seq = int(requests[-1, _SEQ])
         return rows.reshape(-1).view(REPORT)
 
+    def freeze(self) -> "Frozen":
+        """The state of this moment, quickly: kept rows never change, so that views of them do."""
+        numbers = sorted(self.told)
+        told = [self.told[number] for number in numbers]
+        counts = [(number, one.last_seq, one.next_report) for number, one in zip(numbers, told, strict=True)]
+        return Frozen(
+            self.exchange.save(), self._known.copy(), np.array(counts, np.int64).reshape(-1, 3),
+            [one.requests.last() for one in told], [one.reports.last() for one in told], self.last_ns,
+        )  # fmt: skip
+
     def save(self) -> dict[str, np.ndarray]:
         """Copies of everything, by name: a cache for the same engine sources, see `restore`."""
-        numbers = sorted(self.told)
-        tables: dict[str, np.ndarray] = {f"exchange.{name}": table for name, table in self.exchange.save().items()}
-        tables["known"] = self._known.copy()
-        told = [self.told[number] for number in numbers]
-        requests = [one.requests.last() for one in told]
-        reports = [one.reports.last() for one in told]
-        counts = [
-            (number, one.last_seq, one.next_report, len(asked), len(heard))
-            for number, one, asked, heard in zip(numbers, told, requests, reports, strict=True)
-        ]
-        tables["told"] = np.array(counts, np.int64).reshape(-1, 5)
-        tables["requests"] = np.concatenate([np.zeros((0, _OUTCOME + _WORDS), np.int64), *requests])
-        tables["reports"] = np.concatenate([np.zeros((0, _WORDS), np.int64), *reports])
-        tables["last_ns"] = np.array([self.last_ns])
-        return tables
+        return self.freeze().tables()
 
     @classmethod
     def restore(cls, rules: CompiledRules, tables: dict[str, Any]) -> "Replica":

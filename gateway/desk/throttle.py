@@ -30,7 +30,8 @@ class _Bucket:
 
     def take(self, count: int, now_ns: int) -> bool:
         """Take `count` tokens if they are there."""
-        self._tokens = min(self._burst, self._tokens + (now_ns - self._at_ns) * self._rate / SECOND)
+        passed = max(0, now_ns - self._at_ns)  # a clock that was set back takes nothing away
+        self._tokens = min(self._burst, self._tokens + passed * self._rate / SECOND)
         self._at_ns = now_ns
         if count > self._tokens:
             return False
@@ -53,7 +54,7 @@ class Throttle:
         """Whether a payload of so many orders and cancels may pass; counts it if so."""
         if not self._limited:
             return True
-        if now_ns - self._window_ns >= _WINDOW_NS:
+        if not 0 <= now_ns - self._window_ns < _WINDOW_NS:
             self._window_ns, self._offered = now_ns, 0
         self._offered += orders + cancels
         if orders == 0:

@@ -19,7 +19,7 @@ from engine.codes import CommandKind, OrdType
 from engine.records import COMMAND, empty_commands
 from gateway.wire import messages as m
 from gateway.wire.reasons import DoorReason
-from gateway.wire.records import BATCH_LIMIT, PAYLOAD_LIMIT, REQUEST, VERSION
+from gateway.wire.records import BATCH_LIMIT, PAYLOAD_LIMIT, REPORT, REQUEST, VERSION
 
 KINDS: dict[type[m.Message], CommandKind] = {
     m.NewOrderSingle: CommandKind.NEW, m.OrderCancelRequest: CommandKind.CANCEL,
@@ -34,7 +34,7 @@ KINDS: dict[type[m.Message], CommandKind] = {
 }  # fmt: skip
 """Which command a request becomes; its fields keep their names."""
 
-Query = m.Logon | m.Logout | m.TestRequest | m.ResendRequest | m.StatusRequest
+Query = m.Logon | m.Logout | m.TestRequest | m.ResendRequest | m.StatusRequest | m.RequestForPositions
 
 
 class WireError(Exception):
@@ -51,9 +51,18 @@ _encoder = msgspec.msgpack.Encoder()
 _reply_decoder = msgspec.msgpack.Decoder(list[m.Reply])
 _data_decoder: msgspec.msgpack.Decoder[m.MarketData] = msgspec.msgpack.Decoder(m.MarketData)
 
+_LETTERS = {"<i8": "q", "<i4": "i", "<u4": "I", "<u2": "H", "|u1": "B"}
+
+
+def _struct(dtype: np.dtype) -> struct.Struct:
+    """A structured row without gaps but at its end as `struct` reads it: several times faster than NumPy, row by row."""
+    letters = "".join(_LETTERS[dtype[name].str] for name in dtype.names or ())
+    return struct.Struct(f"<{letters}{dtype.itemsize - struct.calcsize('<' + letters)}x")
+
+
 _COMMAND_NAMES = COMMAND.names or ()
-_ROW = struct.Struct("<II" + "".join({"<i8": "q", "<i4": "i", "|u1": "B", "<u2": "H"}[COMMAND[name].str]
-                                     for name in _COMMAND_NAMES))  # fmt: skip
+_ROW = struct.Struct("<II" + _struct(COMMAND).format[1:])
+_REPORT = _struct(REPORT)
 assert _ROW.size == REQUEST.itemsize, "REQUEST and its packed form must agree"
 _AT = {"seq": 0, "target_seq": 1} | {name: at for at, name in enumerate(_COMMAND_NAMES, start=2)}
 
@@ -74,15 +83,18 @@ _FAULTS: tuple[tuple[str, DoorReason], ...] = (
     (r"Invalid value", DoorReason.UNKNOWN_TYPE),
     (r"of at least length|missing required", DoorReason.MISSING_FIELD),
     (r"of at most length", DoorReason.UNKNOWN_FIELD),
-    (r"Expected `(int|str|bytes)` (<=|>=|<|>)|out of range|too big|Integer value", DoorReason.OUT_OF_RANGE),
+    (r"Expected `(int|bytes)` (of length )?[<>]=|out of range", DoorReason.OUT_OF_RANGE),
 )
+_TEXT_LIMIT = 200
 
 
 def _fault(error: Exception) -> WireError:
-    """Which of the reasons a decoder's complaint is."""
+    """Which of the reasons a decoder's complaint is; what it quotes of a long payload is cut out of the middle."""
     if not isinstance(error, msgspec.ValidationError):
         return WireError(DoorReason.NOT_MSGPACK, "expected a MessagePack array of messages")
     text = str(error)
+    if len(text) > _TEXT_LIMIT:
+        text = f"{text[: _TEXT_LIMIT // 2]}…{text[-_TEXT_LIMIT // 2 :]}"
     for pattern, reason in _FAULTS:
         if re.search(pattern, text):
             return WireError(reason, text)
@@ -144,6 +156,8 @@ def _unpack(request: m.PackedRequests) -> np.ndarray:
     """The rows of a packed message, their values as free as the engine takes them: it judges every field itself."""
     if request.version != VERSION:
         raise WireError(DoorReason.OUT_OF_RANGE, f"version: got {request.version}, expected {VERSION}")
+    if not request.rows:
+        raise WireError(DoorReason.OUT_OF_RANGE, "rows: got none, expected at least one")
     if len(request.rows) % REQUEST.itemsize:
         text = f"rows: got {len(request.rows)} bytes, expected a multiple of {REQUEST.itemsize}"
         raise WireError(DoorReason.BAD_TYPE, text)
@@ -165,7 +179,7 @@ def encode_one(message: m.Message) -> bytes:
 
 def encode_reports(rows: np.ndarray) -> bytes:
     """REPORT rows as a payload of `ExecutionReport`s."""
-    return _encoder.encode([("8", *row) for row in rows.tolist()])
+    return _encoder.encode([("8", *row) for row in _REPORT.iter_unpack(rows.tobytes())])
 
 
 def encode_tape(events: np.ndarray) -> bytes:

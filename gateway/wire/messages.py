@@ -28,6 +28,7 @@ Account = Annotated[int, Meta(ge=0, le=2**31 - 1, description="account number")]
 Instrument = Annotated[int, Meta(ge=0, le=2**31 - 1, description="index into LogonReply.symbols")]
 Code = Annotated[int, Meta(ge=0, le=255)]
 Time = Annotated[int, Meta(ge=0, le=2**63 - 1, description="ns since the epoch")]
+TestReqId = Annotated[int, Meta(ge=0, le=2**63 - 1, description="any number, given back in the answer")]
 Rows = Annotated[bytes, Meta(max_length=16 * 1024)]
 
 
@@ -54,7 +55,7 @@ class Logout(Message, tag="5"):
 class TestRequest(Message, tag="1"):
     """Answered by a `Heartbeat` with the same number, after everything sent before it."""
 
-    test_req_id: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    test_req_id: TestReqId
 
 
 class ResendRequest(Message, tag="2"):
@@ -66,6 +67,12 @@ class ResendRequest(Message, tag="2"):
 
 class StatusRequest(Message, tag="AF"):
     """Answered by `AccountReport` and `OpenOrders`."""
+
+    request_id: Number = 0
+
+
+class RequestForPositions(Message, tag="AN"):
+    """An operator's question for the balances of all accounts. Answered by pages of `PositionRows`."""
 
     request_id: Number = 0
 
@@ -315,7 +322,7 @@ TraderRequest = (
 OperatorRequest = (
     OpenAccount | Deposit | Withdraw | Issue | Fine | Deduct | SetPhase | DayRoll | SetRule | KillSwitch | EndStage
 )
-Query = Logon | Logout | TestRequest | ResendRequest | StatusRequest
+Query = Logon | Logout | TestRequest | ResendRequest | StatusRequest | RequestForPositions
 Request = TraderRequest | OperatorRequest | Query | PackedRequests
 """Everything a client sends; one union, so that one reused decoder reads it."""
 
@@ -349,7 +356,7 @@ class LogonReply(Message, tag="A"):
 class Heartbeat(Message, tag="0"):
     """Answer to a `TestRequest`."""
 
-    test_req_id: Number
+    test_req_id: TestReqId
 
 
 class SequenceReset(Message, tag="4"):
@@ -421,7 +428,8 @@ class AccountReport(Message, tag="AP"):
     """Behind orders 冻结."""
     blocked: bool
     units: list[list[int]]
-    """By instrument, tonnes: available 可用, held 冻结, locked until the next day, restricted, bidding for."""
+    """By instrument, tonnes: available 可用, held 冻结, locked until the next day, restricted, bidding for; then issued
+    to it and sold by it since the start."""
     next_report: PrivSeq
     """This is the state before the report of that number."""
 
@@ -436,6 +444,17 @@ class OpenOrders(Message, tag="UL"):
     """More messages follow when false."""
 
 
+class PositionRows(Message, tag="UN"):
+    """Balances of all open accounts now, ascending by account; not numbered."""
+
+    request_id: Number
+    version: Code
+    rows: bytes
+    """As `records.position_row` lays them out."""
+    last: bool = True
+    """More messages follow when false."""
+
+
 class TapeRows(Message, tag="UV"):
     """Events of the venue, whole, as rows of `engine.records.EVENT`."""
 
@@ -445,7 +464,7 @@ class TapeRows(Message, tag="UV"):
 
 Reply = (
     LogonReply | Heartbeat | SequenceReset | Reject | BusinessMessageReject | ExecutionReport | AccountReport
-    | OpenOrders | TapeRows
+    | OpenOrders | PositionRows | TapeRows
 )  # fmt: skip
 
 

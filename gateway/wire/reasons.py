@@ -2,7 +2,8 @@
 
 The ranges are those that `engine.codes.RejectReason` leaves free: 1xxx session, 20xx syntax, 7xxx control, 9xxx system.
 Where a fault is the same on both sides of the door (an unknown type, a missing field, a value out of range), number
-and name are the same too. Ascending number = order of checking.
+and name are the same too. Ascending number = order of checking; within a payload (20xx) the first fault from front to
+back: its size, then of each message its type, how many fields it has, and each field; last how many messages there are.
 """
 
 from enum import IntEnum
@@ -22,14 +23,19 @@ class DoorReason(IntEnum):
     TAKEN_OVER = 1080
     """A newer connection came with the same client id."""
     NOT_MSGPACK = 2010
+    """Not one whole MessagePack value: cut short, followed by other bytes, or a text that is no UTF-8."""
     TOO_LARGE = 2020
     """More than 16 KiB in one payload."""
     TOO_MANY_IN_BATCH = 2030
     """More than 100 requests in one payload."""
     UNKNOWN_TYPE = 2040
+    """No request has this type."""
     MISSING_FIELD = 2050
+    """Fewer fields than the message needs."""
     BAD_TYPE = 2060
+    """Another MessagePack type than the field's, so also 1.0 or true for 1; packed rows that are not whole."""
     OUT_OF_RANGE = 2070
+    """An integer outside its field's bounds; packed rows of another version, none at all, or with number 0."""
     UNKNOWN_FIELD = 2080
     """More fields than the message has."""
     THROTTLED = 7010

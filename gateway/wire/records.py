@@ -45,6 +45,16 @@ REPORT: Final = np.dtype(
 `fee_fen` are the account's own. `contra` is named in agreements only; on a screen counterparties are anonymous.
 """
 
+_UNITS_COLUMNS = 7
+"""As many as the engine keeps; it lies here because a client has no engine."""
+
+
+def position_row(instruments: int) -> np.dtype:
+    """One account's balances in a market of so many instruments: fen, and tonnes as in `AccountReport.units`."""
+    units = instruments, _UNITS_COLUMNS
+    return np.dtype([("account", "<i8"), ("cash_fen", "<i8"), ("cash_held_fen", "<i8"), ("units_t", "<i8", units)])
+
+
 PAYLOAD_LIMIT = 16 * 1024
 """Bytes of one payload."""
 BATCH_LIMIT = 100

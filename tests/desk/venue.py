@@ -91,17 +91,25 @@ class Person:
 class Venue:
     """A desk whose sessions are `Person`s."""
 
-    def __init__(self, rules: str = "generic", quota: Quota = FAST, journal: MemoryJournal | None = None) -> None:
+    def __init__(
+        self,
+        rules: str = "generic",
+        quota: Quota = FAST,
+        journal: MemoryJournal | None = None,
+        *,
+        time_from_operator: bool = False,
+    ) -> None:
         self.book = find_rulebook(rules)
         self.rules = compile_rulebook(self.book)
         self.journal = journal or MemoryJournal()
         self.now_ns = 1_700_000_000 * SECOND
         self.quota = quota
+        self.time_from_operator = time_from_operator
         self.people: list[Person] = []
         self.desk = self._desk(Replica(self.rules))
 
     def _desk(self, replica: Replica) -> Desk:
-        terms = Terms(self.book.name, self.book.rules_hash, self.now_ns, self.quota)
+        terms = Terms(self.book.name, self.book.rules_hash, self.now_ns, self.quota, self.time_from_operator)
         return Desk(replica, self.journal, terms)
 
     def restart(self) -> None:
