@@ -16,23 +16,21 @@ import asyncio
 import contextlib
 import itertools
 import ssl
-import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import mqtt5
 
 from engine import units
 from engine.codes import OrdType, Side, TimeInForce
+from gateway.background import BackgroundLoop
 from gateway.errors import ConnectionLostError, GatewayError, LogonRefusedError, RequestRefusedError
 from gateway.transports.link import Link, open_link
 from gateway.wire import codec, topics
 from gateway.wire import messages as m
 from gateway.wire.reasons import DoorReason
 from gateway.wire.topics import Principal, Role
-
-T = TypeVar("T")
 
 _RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 ANSWER_SECONDS = 3.0
@@ -393,7 +391,7 @@ class Trader:
                 case m.TapeRows():
                     if self.on_tape is not None:
                         self.on_tape(reply.rows)
-                case m.Heartbeat():
+                case m.Heartbeat() | m.PositionRows():
                     pass
 
     def _on_logon(self, reply: m.LogonReply) -> None:
@@ -494,9 +492,8 @@ class SyncTrader:
     """`Trader` for notebooks and threads: the same methods, which return when they are done."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="emex-trader", daemon=True)
-        self._thread.start()
+        self._loop = BackgroundLoop("emex-trader")
+        self._run = self._loop.run
         self._trader = self._run(_make(args, options))
 
     def __enter__(self) -> Self:
@@ -507,12 +504,7 @@ class SyncTrader:
     def __exit__(self, *_: object) -> None:
         """Log out, close, and end the thread."""
         self._run(self._trader.__aexit__())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
         self._loop.close()
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def buy(self, symbol: str, qty: int, price: int | str, tif: TimeInForce = TimeInForce.DAY) -> m.ExecutionReport:
         """See `Trader.buy`."""

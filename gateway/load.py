@@ -9,15 +9,10 @@ The orders are made up (uniform around a fixed price): a load, no market.
 """
 
 import asyncio
-import json
-import os
-import sys
 import tempfile
 import time
 import urllib.request
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -28,18 +23,21 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from engine.codes import EventKind, Side, TimeInForce
-from gateway.accounts import Accounts, new_password
+from engine.codes import CommandKind, EventKind, OrdType, Side, TimeInForce
 from gateway.errors import GatewayError
+from gateway.spawn import spawned
 from gateway.transports.link import Link, open_link
 from gateway.wire import codec, topics
 from gateway.wire import messages as m
+from gateway.wire.records import VERSION, empty_requests
 from gateway.wire.topics import Role
 
 _AT = {name: at for at, name in enumerate(m.fields_of(m.ExecutionReport), start=1)}
 _PRICE_FEN, _SPREAD = 5000, 25
 _CANCELS = 0.2
 """Share of requests that cancel an earlier order."""
+_IMMEDIATE = 0.9
+"""Above it an order is immediate or cancel."""
 _DRAIN_SECONDS = 60
 _TAG_OF_REPORTS = b"\xa18"
 """How a payload of reports begins; these are decoded untyped: the generator must be faster than the venue."""
@@ -59,6 +57,8 @@ class LoadOptions:
     batch: int = 1
     in_flight: int = 8
     """Payloads in flight over all accounts, for the closed loop."""
+    packed: bool = True
+    """Batches as rows of `records.REQUEST`, the form for bulk orders; else, and single ones always, as messages."""
     seed: int = 1
 
 
@@ -122,8 +122,9 @@ class Audit:
 class _Client:
     """One account's connection, its requests and its audit."""
 
-    def __init__(self, name: str, seed: int, latencies: list[float]) -> None:
+    def __init__(self, name: str, seed: int, latencies: list[float], *, packed: bool) -> None:
         self.name = name
+        self._packed = packed
         self.audit = Audit()
         self.sent = 0
         self.acked = 0
@@ -150,17 +151,38 @@ class _Client:
 
     def payload(self, batch: int) -> bytes:
         """The next `batch` requests: limit orders around a fixed price, and cancels of earlier ones."""
-        draws = self._random.random((batch, 4)).tolist()
+        rows = self._requests(batch)
+        if self._packed:
+            return codec.encode([m.PackedRequests(VERSION, rows.tobytes())])
         messages: list[m.Message] = []
-        for cancel, side, price, qty in draws:
-            self.sent += 1
-            if cancel < _CANCELS and self.sent > 1:
-                messages.append(m.OrderCancelRequest(self.sent, target_seq=1 + int(side * (self.sent - 1))))
+        for seq, target, command in zip(
+            rows["seq"].tolist(), rows["target_seq"].tolist(), rows["command"], strict=True
+        ):
+            if target:
+                messages.append(m.OrderCancelRequest(seq, target_seq=target))
             else:
-                at = _PRICE_FEN - _SPREAD + int(price * 2 * _SPREAD)
-                tif = TimeInForce.IOC if cancel > 0.9 else TimeInForce.DAY
-                messages.append(m.NewOrderSingle(self.sent, 0, 1 + int(side * 2), 1 + int(qty * 20), at, 2, tif))
+                side, qty, price, tif = (int(command[name]) for name in ("side", "qty", "price_fen", "tif"))
+                messages.append(m.NewOrderSingle(seq, 0, side, qty, price, OrdType.LIMIT, tif))
         return codec.encode(messages)
+
+    def _requests(self, count: int) -> np.ndarray:
+        """REQUEST rows, shape (count,)."""
+        what, side, price, qty = self._random.random((4, count))
+        rows = empty_requests(count)
+        rows["seq"] = np.arange(self.sent + 1, self.sent + count + 1)
+        self.sent += count
+        commands = rows["command"]
+        cancels = (what < _CANCELS) & (rows["seq"] > 1)
+        commands["kind"] = np.where(cancels, CommandKind.CANCEL, CommandKind.NEW)
+        commands["client_ref"], commands["ord_type"] = rows["seq"], OrdType.LIMIT
+        rows["target_seq"] = np.where(cancels, 1 + side * (rows["seq"] - 1.0), 0)
+        new = ~cancels
+        commands["instrument"][new] = 0
+        commands["side"][new] = 1 + (side[new] < 0.5)
+        commands["qty"][new] = 1 + qty[new] * 20
+        commands["price_fen"][new] = _PRICE_FEN - _SPREAD + (price[new] * 2 * _SPREAD).astype(np.int64)
+        commands["tif"][new] = np.where(what[new] > _IMMEDIATE, TimeInForce.IOC, TimeInForce.DAY)
+        return rows
 
     def send(self, due: float, batch: int) -> None:
         """A payload that was due at `due`; it waits here while as many are in flight as the server takes."""
@@ -234,7 +256,8 @@ async def generate(options: LoadOptions, passwords: dict[str, str]) -> dict[str,
         What `emex load --json` prints: counts of requests, latencies in ms, faults in words.
     """
     latencies: list[float] = []
-    clients = [_Client(name, options.seed + at, latencies) for at, name in enumerate(passwords)]
+    packed = options.packed and options.batch > 1
+    clients = [_Client(name, options.seed + at, latencies, packed=packed) for at, name in enumerate(passwords)]
     await asyncio.gather(*(c.open(options.host, options.port, passwords[c.name]) for c in clients))
     commits = _commit_seconds(options)
     began = time.perf_counter()
@@ -319,47 +342,23 @@ def _result(
         "commit_share": round(commit_seconds / seconds, 4),
         "accounts": len(clients),
         "batch": options.batch,
+        "packed": options.packed and options.batch > 1,
         "rate": options.rate,
         "seed": options.seed,
     }
 
 
-@asynccontextmanager
-async def spawned(rules: str, traders: int) -> AsyncIterator[tuple[dict[str, int], dict[str, str]]]:
-    """A journaled server of one's own on loopback, in a temporary folder: its ports, and passwords by name."""
-    with tempfile.TemporaryDirectory(prefix="emex-load-") as folder:
-        accounts = Accounts.load(Path(folder) / "accounts.json")
-        passwords = {f"load{number:03d}": new_password() for number in range(traders)}
-        for name, password in passwords.items():
-            accounts.add(name, Role.TRADER, password)
-        accounts.save()
-        options = ["--journal", f"{folder}/journal", "--accounts", f"{folder}/accounts.json", "--port", "0",
-                   "--metrics-port", "0", "--rate", "0", "--json"]  # fmt: skip
-        command = [sys.executable, "-m", "emex", "serve", rules, *options]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        server = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=environment)
-        assert server.stdout is not None
-        line = await server.stdout.readline()
-        if not line:
-            raise GatewayError(f"the server ended with status {await server.wait()} before it was ready")
-        try:
-            yield json.loads(line)["ports"], passwords
-        finally:
-            server.terminate()
-            await server.wait()
-
-
 def load(options: LoadOptions, rules: str, traders: int, passwords: dict[str, str] | None) -> dict[str, Any]:
     """Run a load against a running venue, or with `passwords` None against one spawned for it."""
-
-    async def run() -> dict[str, Any]:
-        if passwords is not None:
-            return await generate(options, passwords)
-        async with spawned(rules, traders) as (ports, made):
-            spawned_options = replace(options, port=ports["mqtt"], metrics_port=ports["metrics"])
-            return await generate(spawned_options, made)
-
-    return asyncio.run(run())
+    if passwords is not None:
+        return asyncio.run(generate(options, passwords))
+    people = {f"load{number:03d}": Role.TRADER for number in range(traders)}
+    with (
+        tempfile.TemporaryDirectory(prefix="emex-load-") as folder,
+        spawned(Path(folder), rules, people, "--metrics-port", "0", "--rate", "0") as server,
+    ):
+        here = replace(options, host="127.0.0.1", port=server.ports["mqtt"], metrics_port=server.ports["metrics"])
+        return asyncio.run(generate(here, server.passwords))
 
 
 def print_load(result: dict[str, Any], console: Console) -> None:

@@ -64,6 +64,8 @@ class VenueCollector(Collector):
         yield GaugeMetricFamily("emex_backlog", "Requests that wait for their turn", desk.backlog)
         yield GaugeMetricFamily("emex_connections", "Open connections", len(self._server.connections))
         yield CounterMetricFamily("emex_connections_cut", "Connections cut because they did not read", self._server.cut)
+        yield CounterMetricFamily("emex_connections_turned_away", "Connections closed at once: too many",
+                                  self._server.turned_away)  # fmt: skip
         yield CounterMetricFamily("emex_protocol_errors", "Connections closed because of what they sent",
                                   self._server.refused_packets)  # fmt: skip
         logons = CounterMetricFamily("emex_logons", "Attempts to log on", labels=["outcome"])

@@ -28,11 +28,13 @@ from engine.exchange import compile_all
 from engine.records import command, empty_commands
 from gateway.accounts import Accounts, Holder, new_password
 from gateway.desk.desk import Desk, Terms
+from gateway.desk.replica import Frozen
 from gateway.desk.throttle import Quota
 from gateway.errors import GatewayError
 from gateway.gatekeeper import Gatekeeper, Refusal
 from gateway.hours import Hours, timetable_of
 from gateway.journal.snapshots import Snapshot
+from gateway.journal.store import Head
 from gateway.metrics import TimedJournal, VenueCollector, serve_metrics
 from gateway.recovery import Venue, create, recover
 from gateway.transports.bridge import Bridge, Broker
@@ -44,7 +46,9 @@ from gateway.wire.topics import Principal, Role
 log = structlog.get_logger()
 
 SNAPSHOT_EVENTS = 100_000
-"""Events between two snapshots."""
+"""Events between two snapshots, at least."""
+SNAPSHOT_REST = 10
+"""So many times as long as a snapshot took none is taken: under a heavy load they must not be all that is done."""
 CHECKPOINT_BYTES = 64 * 1024 * 1024
 """Size of the write-ahead log at which it is folded into the journal."""
 _CONNACK = {Refusal.BAD_CREDENTIALS: 0x86, Refusal.LOCKED_OUT: 0x8A, Refusal.BUSY: 0x89}
@@ -127,6 +131,7 @@ class Running:
         self._folded = False
         """Whether the write-ahead log has been folded in but for its last part."""
         self._snapshot_at = self.venue.replica.exchange.event_seq
+        self._snapshot_rest = 0.0
         self._listeners: list[asyncio.Server] = []
         self._stop_metrics: Callable[[], None] = lambda: None
         self._ticker: asyncio.Task[None] | None = None
@@ -134,8 +139,7 @@ class Running:
     async def __aenter__(self) -> Self:
         """Open accounts, listen. Raises `OSError` where a port is taken."""
         self.desk.operate(self._openings())
-        self.host.follow_timetable()
-        self.host.wake()
+        self.host.first_turn()
         options, loop = self.options, asyncio.get_running_loop()
         tls = None
         if options.certificate is not None:
@@ -181,6 +185,7 @@ class Running:
         if self._busy is not None:
             await asyncio.wait([self._busy])
         self._stop_metrics()
+        self.host.close()
         self._worker.shutdown()
         self.gatekeeper.close()
         self.venue.journal.close()
@@ -236,10 +241,10 @@ class Running:
         if self._busy is not None and not self._busy.done():
             return
         replica, journal = self.venue.replica, self.venue.journal
-        if replica.exchange.event_seq - self._snapshot_at >= SNAPSHOT_EVENTS:
+        due = replica.exchange.event_seq - self._snapshot_at >= SNAPSHOT_EVENTS
+        if due and time.monotonic() >= self._snapshot_rest:
             self._snapshot_at = replica.exchange.event_seq
-            snapshot = Snapshot(journal.head.number, journal.head.digest.hex(), replica.save())
-            self._work(self._write_snapshot, snapshot)
+            self._work(self._write_snapshot, journal.head, replica.freeze())
         elif self._folded:
             self._folded = False
             journal.empty_log()
@@ -256,10 +261,12 @@ class Running:
 
         self._busy = asyncio.get_running_loop().run_in_executor(self._worker, logged)
 
-    def _write_snapshot(self, snapshot: Snapshot) -> None:
-        began = time.perf_counter()
-        path = self.venue.snapshots.write(snapshot)
-        log.info("snapshot", commit=snapshot.number, file=path.name, seconds=round(time.perf_counter() - began, 3))
+    def _write_snapshot(self, head: Head, frozen: Frozen) -> None:
+        began = time.monotonic()
+        path = self.venue.snapshots.write(Snapshot(head.number, head.digest.hex(), frozen.tables()))
+        ended = time.monotonic()
+        self._snapshot_rest = ended + SNAPSHOT_REST * (ended - began)
+        log.info("snapshot", commit=head.number, file=path.name, seconds=round(ended - began, 3))
 
 
 def serve(options: Options, announce: Callable[["Running"], None]) -> bool:

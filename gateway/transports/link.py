@@ -18,6 +18,8 @@ from gateway.errors import ConnectionLostError, LogonRefusedError
 
 _KEEP_ALIVE = 30
 _MAX_IN_FLIGHT = 65_535
+_PASSING = (mqtt5.ConnAckReasonCode.SERVER_BUSY, mqtt5.ConnAckReasonCode.SERVER_UNAVAILABLE)
+"""Refusals that say nothing against the password: another attempt may be let in."""
 
 
 class Link(asyncio.Protocol):
@@ -100,7 +102,7 @@ class Link(asyncio.Protocol):
             self._send(*self._held.popleft())
 
     async def log_on(self, client_id: str, name: str, password: bytes, will: mqtt5.Will | None = None) -> None:
-        """CONNECT. Raises `LogonRefusedError` with the server's reason."""
+        """CONNECT. Raises `LogonRefusedError` with the server's reason; `ConnectionLostError` when it has no time now."""
         packet = mqtt5.ConnectPacket(
             client_id, username=name, password=password, clean_start=True, keep_alive=_KEEP_ALIVE, will=will
         )
@@ -108,7 +110,8 @@ class Link(asyncio.Protocol):
         connack = await self._connack
         if connack.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
             self.close()
-            raise LogonRefusedError(f"{name}: {connack.reason_code.name}")
+            error = ConnectionLostError if connack.reason_code in _PASSING else LogonRefusedError
+            raise error(f"{name}: {connack.reason_code.name}")
         self.receive_max = connack.receive_max
         self._ping(connack.server_keep_alive or _KEEP_ALIVE)
 

@@ -20,6 +20,7 @@ from gateway.desk.desk import QUEUE_LIMIT
 from gateway.desk.session import Acknowledge, Close, Output, Publish, Session
 from gateway.transports.host import Host
 from gateway.transports.pipes import HARD_LIMIT, Pipe
+from gateway.transports.texts import check_texts
 from gateway.wire import topics
 from gateway.wire.reasons import DoorReason
 from gateway.wire.records import PAYLOAD_LIMIT
@@ -36,8 +37,13 @@ SLOW_SECONDS = 5.0
 UNKNOWN_PER_ADDRESS = 64
 """Sockets of one address that have not logged on."""
 CONNECTIONS = 2000
+"""When there are so many, a socket that has not logged on makes room for a new one."""
+CONNECTIONS_PER_NAME = 32
+"""Who opens more loses his oldest."""
 _MAX_KEEP_ALIVE = 300
 _REMEMBERED = 64
+_NAME_LIMIT = 64
+"""Nobody's name is so long; what is longer is cut, before logs and lists of wrong attempts are full of it."""
 _MQTT_3_REFUSAL = b"\x20\x02\x00\x01"
 
 _PUBACK = {
@@ -71,28 +77,47 @@ class MqttServer:
         """Connections closed because of what they sent."""
         self.cut = 0
         """Connections cut because they did not read."""
-        self._unknown: dict[str, int] = {}
+        self.turned_away = 0
+        """Connections closed at once: too many, of one address or at all."""
+        self._unknown: dict[str, dict[Connection, None]] = {}
+        """By address, oldest first: who has not logged on."""
+        self._known: dict[str, dict[Connection, None]] = {}
+        """By name, oldest first."""
         self._encoded: dict[Publish, bytes] = {}
         self._numbers = itertools.count(1)
 
     def accept(self, pipe: Pipe) -> "Connection":
         """A new pipe; one too many is closed at once."""
         connection = Connection(self, pipe, next(self._numbers))
-        if self._unknown.get(pipe.address, 0) >= UNKNOWN_PER_ADDRESS or len(self.connections) >= CONNECTIONS:
-            pipe.abort()
-            connection.known = True
+        if len(self._unknown.get(pipe.address, ())) >= UNKNOWN_PER_ADDRESS or not self._has_room():
+            self.turned_away += 1
+            connection.turn_off()
             return connection
         self.connections.add(connection)
-        self._unknown[pipe.address] = self._unknown.get(pipe.address, 0) + 1
+        self._unknown.setdefault(pipe.address, {})[connection] = None
         return connection
 
-    def forget_unknown(self, address: str) -> None:
-        """A socket of `address` has logged on, or gone."""
-        left = self._unknown.get(address, 0) - 1
-        if left > 0:
-            self._unknown[address] = left
-        else:
-            self._unknown.pop(address, None)
+    def _has_room(self) -> bool:
+        """Whether one more fits. From a full house the oldest that has not logged on goes, of the address with most."""
+        if len(self.connections) >= CONNECTIONS and self._unknown:
+            oldest = next(iter(max(self._unknown.values(), key=len)))
+            oldest.turn_off()
+            self.gone(oldest)
+        return len(self.connections) < CONNECTIONS
+
+    def logged_on(self, connection: "Connection") -> None:
+        """It is known from now on who that is."""
+        _drop(self._unknown, connection.address, connection)
+        others = self._known.setdefault(connection.name, {})
+        others[connection] = None
+        if len(others) > CONNECTIONS_PER_NAME:
+            next(iter(others)).disconnect(mqtt5.DisconnectReasonCode.QUOTA_EXCEEDED, "too many connections")
+
+    def gone(self, connection: "Connection") -> None:
+        """That connection is no more."""
+        self.connections.discard(connection)
+        _drop(self._unknown, connection.address, connection)
+        _drop(self._known, connection.name, connection)
 
     def encode(self, message: Publish) -> bytes:
         """A PUBLISH with QoS 0; remembered for a moment, because the same message goes to many."""
@@ -121,6 +146,9 @@ class Connection:
     def __init__(self, server: MqttServer, pipe: Pipe, number: int) -> None:
         self.known = False
         """Whether it has logged on."""
+        self.name = ""
+        """As whom."""
+        self.address = pipe.address
         self._server = server
         self._pipe = pipe
         self._number = number
@@ -159,10 +187,10 @@ class Connection:
             if length is None or (0 < length <= MAX_PACKET and begin + length > len(buffer)):
                 break
             if length < 0:
-                self.disconnect(mqtt5.DisconnectReasonCode.MALFORMED_PACKET)
+                self._refuse(mqtt5.DisconnectReasonCode.MALFORMED_PACKET, "length")
                 break
             if length > MAX_PACKET:
-                self.disconnect(mqtt5.DisconnectReasonCode.PACKET_TOO_LARGE)
+                self._refuse(mqtt5.DisconnectReasonCode.PACKET_TOO_LARGE, f"expected at most {MAX_PACKET} bytes")
                 break
             self._read_one(buffer[begin : begin + length])
             begin += length
@@ -172,6 +200,7 @@ class Connection:
 
     def _read_one(self, data: bytes) -> None:
         try:
+            check_texts(data)
             packet, length = mqtt5.read(memoryview(data))
         except (ValueError, IndexError, OverflowError) as error:
             if not self.known and data[:1] == b"\x10" and data[2:8] in (b"\x00\x04MQTT", b"\x00\x06MQIs"):
@@ -186,8 +215,7 @@ class Connection:
                 self._connect(packet)
             case _ if self._session is None:
                 self._server.refused_packets += 1
-                self._closing = True
-                self._pipe.abort()
+                self.turn_off()
             case mqtt5.PublishPacket():
                 self._publish(packet, self._session)
             case mqtt5.SubscribePacket():
@@ -208,12 +236,14 @@ class Connection:
 
     def _connect(self, packet: mqtt5.ConnectPacket) -> None:
         if packet.authentication_method is not None:
+            self._server.refused_packets += 1
             self._turn_away(mqtt5.ConnAckReasonCode.BAD_AUTHENTICATION_METHOD)
             return
         self._authenticating = asyncio.get_running_loop().create_task(self._authenticate(packet))
 
     async def _authenticate(self, packet: mqtt5.ConnectPacket) -> None:
-        found = await self._server.admit(packet.username or "", packet.password or b"", self._pipe.address)
+        name = (packet.username or "")[:_NAME_LIMIT]
+        found = await self._server.admit(name, packet.password or b"", self._pipe.address)
         self._authenticating = None
         if self._closing:
             return
@@ -224,10 +254,12 @@ class Connection:
         if will is not None and (
             will.topic != topics.requests(found) or will.retain or will.qos == mqtt5.QoS.EXACTLY_ONCE
         ):
+            self._server.refused_packets += 1
             self._turn_away(mqtt5.ConnAckReasonCode.NOT_AUTHORIZED)
             return
         self.known = True
-        self._server.forget_unknown(self._pipe.address)
+        self.name = found.name
+        self._server.logged_on(self)
         self._will = will
         self._max_packet = packet.max_packet_size
         self._keep_alive = 1.5 * min(packet.keep_alive or _MAX_KEEP_ALIVE, _MAX_KEEP_ALIVE)
@@ -276,8 +308,10 @@ class Connection:
         desk, codes = self._server.host.desk, []
         for topic_filter in packet.topic_filters:
             if packet.subscription_id is not None:
+                desk.counters.refuse(DoorReason.NOT_AUTHORISED)
                 codes.append(mqtt5.SubAckReasonCode.SUBSCRIPTION_IDS_NOT_SUPPORTED)
             elif topic_filter.pattern.startswith("$share/"):
+                desk.counters.refuse(DoorReason.NOT_AUTHORISED)
                 codes.append(mqtt5.SubAckReasonCode.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED)
             elif desk.subscribe(session, topic_filter.pattern):
                 codes.append(mqtt5.SubAckReasonCode.GRANTED_QOS_AT_MOST_ONCE)
@@ -340,6 +374,10 @@ class Connection:
 
     def _cut(self) -> None:
         self._server.cut += 1
+        self.turn_off()
+
+    def turn_off(self) -> None:
+        """Close at once, without a word."""
         self._closing = True
         self._pipe.abort()
 
@@ -363,6 +401,9 @@ class Connection:
         slow = self._pipe.slow_since
         if slow is not None and now - slow > SLOW_SECONDS:
             self._cut()
+        elif self._closing:
+            if now - self._heard > SLOW_SECONDS:  # the other end does not take the goodbye
+                self._pipe.abort()
         elif not self.known:
             if now - self._began > CONNECT_SECONDS and self._authenticating is None:
                 self._pipe.abort()
@@ -374,13 +415,20 @@ class Connection:
         self._closing = True
         if self._authenticating is not None:
             self._authenticating.cancel()
-        if not self.known:
-            self._server.forget_unknown(self._pipe.address)
-        self._server.connections.discard(self)
+        self._server.gone(self)
         if self._session is not None:
             if self._will is not None and self._will.payload:
                 self._server.host.offer(self._session, self._will.topic, self._will.payload or b"", 0)
             self._server.host.detach(self._session)
+
+
+def _drop(groups: "dict[str, dict[Connection, None]]", key: str, connection: Connection) -> None:
+    """Take a connection out of its group, and a group that is then empty out of all."""
+    group = groups.get(key)
+    if group is not None:
+        group.pop(connection, None)
+        if not group:
+            del groups[key]
 
 
 def _packet_length(buffer: bytes, begin: int) -> int | None:

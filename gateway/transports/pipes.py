@@ -6,6 +6,7 @@ waiting to be sent and since when nothing has moved, so that who does not read c
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
@@ -75,8 +76,9 @@ class Pipe(asyncio.Protocol):
         self.slow_since = None
 
     def write(self, data: bytes) -> None:
-        """Send, now or when there is room."""
-        self._transport.write(data)
+        """Send, now or when there is room; nothing where the connection is broken."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     @property
     def waiting(self) -> int:
@@ -88,7 +90,10 @@ class Pipe(asyncio.Protocol):
         self._transport.close()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once. What the kernel has not sent goes too: it would keep it for minutes for who does not read."""
+        if self.waiting:
+            connected = self._transport.get_extra_info("socket")
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
 
     def pause(self) -> None:

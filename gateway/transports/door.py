@@ -1,0 +1,109 @@
+"""Where sockets come in: a few each time the loop comes round, and of one address only so many in a while.
+
+asyncio's own server accepts all that wait before anything else happens, and a pipe takes a tenth of a millisecond to
+make: a crowd at the door would hold up everybody inside. Here the crowd waits in the kernel, and who comes again and
+again is turned away before anything is made for him.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable
+
+ARRIVALS = 256
+"""New connections of one address within `WINDOW_SECONDS`; a class that comes back all at once gets in."""
+WINDOW_SECONDS = 5.0
+_PIPES = 2
+"""Pipes made each time the loop comes round."""
+_LOOKS = 32
+"""Sockets looked at each time."""
+_WAITING = 512
+"""Sockets that the kernel holds meanwhile."""
+_RETRY_SECONDS = 1.0
+
+
+class Door:
+    """Listens on one port until it is closed.
+
+    Parameters
+    ----------
+    clock : monotonic seconds
+    """
+
+    def __init__(
+        self, make: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None, clock: Callable[[], float]
+    ) -> None:
+        self.turned_away = 0
+        """Sockets closed because their address had come too often."""
+        self._make = make
+        self._tls = tls
+        self._clock = clock
+        self._listening: list[socket.socket] = []
+        self._arrived: Counter[str] = Counter()
+        """By address, within the window that began at `_since`."""
+        self._since = 0.0
+        self._greeting: set[asyncio.Task[object]] = set()
+
+    async def open(self, host: str, port: int) -> int:
+        """Listen; returns the port. Raises `OSError`."""
+        server = await asyncio.get_running_loop().create_server(self._make, host, port, start_serving=False)
+        self._listening = [bound.dup() for bound in server.sockets]
+        server.close()
+        for listening in self._listening:
+            listening.settimeout(0)
+            listening.listen(_WAITING)
+            self._watch(listening)
+        return int(self._listening[0].getsockname()[1])
+
+    def close(self) -> None:
+        """Let nobody else in."""
+        for listening in self._listening:
+            asyncio.get_running_loop().remove_reader(listening)
+            listening.close()
+
+    def _watch(self, listening: socket.socket) -> None:
+        if listening.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(listening, self._look, listening)
+
+    def _look(self, listening: socket.socket) -> None:
+        """Somebody is at the door."""
+        made = 0
+        for _ in range(_LOOKS):
+            try:
+                connected, peer = listening.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError:  # no more files: whoever waits goes on waiting
+                loop = asyncio.get_running_loop()
+                loop.remove_reader(listening)
+                loop.call_later(_RETRY_SECONDS, self._watch, listening)
+                return
+            if self._comes_too_often(peer[0]):
+                self.turned_away += 1
+                connected.close()
+                continue
+            connected.settimeout(0)
+            self._let_in(connected)
+            made += 1
+            if made == _PIPES:
+                return
+
+    def _comes_too_often(self, address: str) -> bool:
+        now = self._clock()
+        if now - self._since >= WINDOW_SECONDS:
+            self._since, self._arrived = now, Counter()
+        self._arrived[address] += 1
+        return self._arrived[address] > ARRIVALS
+
+    def _let_in(self, connected: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        greeting: asyncio.Task[object] = loop.create_task(self._greet(connected))
+        self._greeting.add(greeting)
+        greeting.add_done_callback(self._greeting.discard)
+
+    async def _greet(self, connected: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self._make, connected, ssl=self._tls)
+        except OSError:  # a handshake that came to nothing
+            connected.close()
