@@ -1,13 +1,15 @@
 """Snapshots: named arrays beside the journal, so that a start need not replay everything. A cache, never the only copy.
 
-A snapshot belongs to one commit (its number and its place in the hash chain) and to the sources that wrote it: under
-other sources, or damaged, it is passed over, and the one before it, or the whole journal, is replayed instead.
+A snapshot belongs to one commit (its number and its place in the hash chain) and to the sources that wrote it, and holds
+a digest of its state: under other sources, or damaged, it is passed over, and the one before it, or the whole journal,
+is replayed instead.
 """
 
+import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,7 +51,8 @@ class Snapshots:
         self._folder.mkdir(exist_ok=True)
         path = self._folder / f"{snapshot.number:015d}.npz"
         unfinished = path.with_suffix(".tmp")
-        meta = {"number": snapshot.number, "chain": snapshot.chain, "sources": self._sources}
+        meta = {"number": snapshot.number, "chain": snapshot.chain, "sources": self._sources,
+                "digest": _digest(snapshot.tables)}  # fmt: skip
         text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
         with unfinished.open("wb") as file:
             np.savez(file, allow_pickle=False, **{_META: text}, **snapshot.tables)
@@ -73,8 +76,20 @@ class Snapshots:
             except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
                 log.warning("snapshot cannot be read, passed over", file=path.name, error=str(error))
                 continue
+            if meta.get("digest") != _digest(tables):
+                log.warning("snapshot is not what was written, passed over", file=path.name)
+                continue
             yield Snapshot(int(meta["number"]), str(meta["chain"]), tables)
 
     def _files(self) -> list[Path]:
         """Newest first."""
         return sorted(self._folder.glob("*.npz"), reverse=True)
+
+
+def _digest(tables: Mapping[str, np.ndarray]) -> str:
+    """Over names, shapes and values of the whole state."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, table in sorted(tables.items()):
+        digest.update(f"{name} {table.dtype.str} {table.shape}\n".encode())
+        digest.update(np.ascontiguousarray(table).data)
+    return digest.hexdigest()

@@ -3,15 +3,22 @@
     row of a commit    number, first_record, records, time_ns, crc, digest, payload (opaque bytes)
     digest             BLAKE2b over the digest before it and everything in the row: a chain, begun by the header's
 
-WAL with `synchronous=FULL`: a commit returns when its frames are fsynced. A torn last transaction is cut by SQLite
-when it opens the file. A flipped bit inside the write-ahead log would be cut in the same way, with every commit behind
-it; the witness (`witness.py`), a side file that names the last commit, turns that into an error.
+    create    written under another name, made durable, renamed: a journal is there whole or not at all
+    append    WAL with `synchronous=FULL`: a commit returns when its frames are fsynced; then the witness is told
+    open      read, checked, and only then touched: what was read is folded into the file and the log begun anew, so
+              that nothing is built on what is there by luck (not synced when the process died, or when fsync failed)
 
-Noticed: any change of a stored row, a row missing, doubled or in another place, an acknowledged commit that is gone
-although the process only died. Not noticed: acknowledged commits that a disk which lies about fsync loses in a power
-cut, together with the witness of them.
+A torn last transaction is cut by SQLite when it opens the file. A flipped bit inside the write-ahead log would be cut
+in the same way, with every commit behind it; the witness (`witness.py`), a side file that names the last commit, turns
+that into an error. A journal that is refused is left as it was found.
+
+Noticed: any change of a stored row, a row missing, doubled or in another place, pages out of order, an acknowledged
+commit that is gone. Not noticed: acknowledged commits that are lost together with the witness of them, as on a disk
+that lies about fsync, or where a power cut has set the witness back and the log is damaged before the next start; and
+a forgery that rewrites chain and witness, for there is no key.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import zlib
@@ -21,19 +28,27 @@ from typing import IO, Any, NamedTuple, Self
 
 import apsw
 
+from gateway.journal.disk import Disk
 from gateway.journal.errors import JournalDamagedError, JournalError, JournalFailedError
-from gateway.journal.witness import Opener, Seen, Witness
+from gateway.journal.witness import Seen, Witness
 
-_SCHEMA = """
-CREATE TABLE header (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE commits (
-    number INTEGER PRIMARY KEY, first_record INTEGER NOT NULL, records INTEGER NOT NULL, time_ns INTEGER NOT NULL,
-    crc INTEGER NOT NULL, digest BLOB NOT NULL, payload BLOB NOT NULL
-);
-"""
+_TABLES = {
+    "header": "CREATE TABLE header (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "commits": "CREATE TABLE commits (number INTEGER PRIMARY KEY, first_record INTEGER NOT NULL, "
+    "records INTEGER NOT NULL, time_ns INTEGER NOT NULL, crc INTEGER NOT NULL, digest BLOB NOT NULL, "
+    "payload BLOB NOT NULL)",
+}
 _COLUMNS = "number, first_record, records, time_ns, crc, digest, payload"
 _DIGEST = "digest of the header"
 """Key of the header's own digest, the first of the chain."""
+_ROWS_A_READ = 256
+"""A reader lets go of the file so often: the log cannot be emptied while it is read."""
+_READERS_MS = 5000
+"""So long `open` waits for readers."""
+_NO_END = 2**62
+_REAL = Disk()
+_OF_THE_DISK = (apsw.IOError, apsw.FullError, apsw.CantOpenError, apsw.BusyError, apsw.LockedError, apsw.NoMemError)
+"""What SQLite says where the file may be whole."""
 
 
 class Head(NamedTuple):
@@ -58,108 +73,132 @@ class Commit(NamedTuple):
     payload: bytes
     digest: bytes
 
+    @property
+    def head(self) -> Head:
+        """Where the journal ended when this was its last."""
+        return Head(self.number, self.first_record + self.records - 1, self.digest)
+
 
 class Journal:
     """An append-only sequence of commits. Make one with `create`, `open` or `read_only`."""
 
-    def __init__(self, path: Path, db: apsw.Connection, lock: IO[bytes] | None, witness: Witness | None) -> None:
+    def __init__(self, path: Path, disk: Disk, db: apsw.Connection, lock: IO[bytes] | None) -> None:
         self.path = path
+        self._disk = disk
         self._db = db
         self._lock = lock
-        self._witness = witness
+        self._witness: Witness | None = None
         self._failed: JournalFailedError | None = None
         self.header: Mapping[str, str] = {}
         """What `create` was given."""
         self.head = Head(0, 0, b"")
 
     @classmethod
-    def create(
-        cls,
-        path: Path,
-        header: Mapping[str, str],
-        *,
-        vfs: str | None = None,
-        exclusive: bool = False,
-        opener: Opener | None = None,
-    ) -> Self:
-        """A new journal. Raises `JournalError` where the file exists.
+    def create(cls, path: Path, header: Mapping[str, str], *, disk: Disk = _REAL) -> Self:
+        """A new journal. Raises `JournalError` where it exists, or where what lies beside it says that it was lost.
 
         Parameters
         ----------
         header : kept with the journal and covered by the chain
-        vfs, exclusive, opener : a disk to test with (a VFS without shared memory needs exclusive locking)
         """
-        if path.exists():
-            raise JournalError(f"{path}: exists already, expected the name of a new journal")
-        journal = cls(path, *_open_for_writing(path, vfs, opener, exclusive=exclusive))
+        lock = _take_lock(path)
         try:
-            with journal._db:
-                for statement in filter(str.strip, _SCHEMA.split(";")):
-                    journal._db.execute(statement)
-                rows = [*header.items(), (_DIGEST, _header_digest(header).hex())]
-                journal._db.executemany("INSERT INTO header VALUES (?, ?)", rows)
-            journal._load()
-        except apsw.Error as error:
-            journal._give_up()
-            raise JournalFailedError(f"{path}: cannot be made: {error}") from None
-        return journal
+            _refuse_to_replace(path, disk)
+            _make(path, header, disk)
+            return cls._read(path, disk, lock)
+        except BaseException:
+            lock.close()
+            raise
 
     @classmethod
-    def open(cls, path: Path, *, vfs: str | None = None, exclusive: bool = False, opener: Opener | None = None) -> Self:
+    def open(cls, path: Path, *, disk: Disk = _REAL) -> Self:
         """An existing journal, to go on with. Raises `JournalError`, also where another process has it open."""
-        if vfs is None and not path.exists():
-            raise JournalError(f"{path}: there is no such journal")
-        journal = cls(path, *_open_for_writing(path, vfs, opener, exclusive=exclusive))
+        lock = _take_lock(path)
         try:
-            journal._load()
-            journal._hear_witness()
+            return cls._read(path, disk, lock)
+        except BaseException:
+            lock.close()
+            raise
+
+    @classmethod
+    def read_only(cls, path: Path, *, disk: Disk = _REAL) -> Self:
+        """For reading, also while another process appends. Raises `JournalError`."""
+        return cls._read(path, disk, None)
+
+    @classmethod
+    def _read(cls, path: Path, disk: Disk, lock: IO[bytes] | None) -> Self:
+        """A journal of which header, pages, last commit and witness have been checked; to go on with, given a lock."""
+        if not disk.exists(path):
+            raise JournalError(f"{path}: there is no such journal")
+        seen = _hear_witness(path, disk)
+        flags = apsw.SQLITE_OPEN_READONLY if lock is None else apsw.SQLITE_OPEN_READWRITE
+        try:
+            journal = cls(path, disk, _connect(path, disk, flags), lock)
         except apsw.Error as error:
-            journal._give_up()
-            raise JournalDamagedError(f"{path}: cannot be read as a journal: {error}") from None
-        except JournalError:
+            raise _unreadable(path, error) from None
+        try:
+            journal._load_header()
+            journal._load_head(seen)
+            if lock is not None:
+                journal._settle()
+        except BaseException:
             journal._give_up()
             raise
         return journal
 
-    @classmethod
-    def read_only(cls, path: Path) -> Self:
-        """For reading, also while another process appends. Raises `JournalError`."""
-        if not path.exists():
-            raise JournalError(f"{path}: there is no such journal")
+    def _load_header(self) -> None:
+        """Refuse a journal whose header, or whose tables themselves, are not what was written."""
         try:
-            journal = cls(path, apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY), None, None)
-            journal._load()
-        except apsw.Error as error:
-            raise JournalDamagedError(f"{path}: cannot be read as a journal: {error}") from None
-        return journal
-
-    def _load(self) -> None:
-        """Header and head. Raises `JournalDamagedError` where they are not whole."""
-        stored = {str(key): str(value) for key, value in self._db.execute("SELECT key, value FROM header")}
+            tables = {str(name): text for name, text in self._db.execute("SELECT name, sql FROM sqlite_schema")}
+            stored = {str(key): str(value) for key, value in self._db.execute("SELECT key, value FROM header")}
+        except (apsw.Error, UnicodeDecodeError) as error:
+            raise _unreadable(self.path, error) from None
         digest = stored.pop(_DIGEST, "")
-        if _header_digest(stored).hex() != digest:
-            raise JournalDamagedError(f"{self.path}: the header is not what was written")
+        if tables != _TABLES or _header_digest(stored).hex() != digest:
+            raise JournalDamagedError(f"{self.path}: the header (before commit 1, record 1) is not what was written")
         self.header = stored
-        self.head = Head(0, 0, bytes.fromhex(digest))
-        for row in self._db.execute(f"SELECT {_COLUMNS} FROM commits ORDER BY number DESC LIMIT 1"):  # noqa: S608
-            before = self.digest_at(int(row[0]) - 1)
-            last = self._verified(row, int(row[0]), int(row[1]), before)
-            self.head = Head(last.number, last.first_record + last.records - 1, last.digest)
 
-    def _hear_witness(self) -> None:
-        """Refuse a journal that has lost what the witness saw."""
-        assert self._witness is not None
+    def _load_head(self, seen: Seen) -> None:
+        """Refuse a journal with pages out of order, a broken last commit, or without what the witness has seen."""
         try:
-            seen = self._witness.read()
-        except ValueError as error:
-            raise JournalDamagedError(f"{self.path}: {error}") from None
-        if seen is None:
-            return
-        if seen.number > self.head.number:
-            lost = f"commit {self.head.number + 1} (record {self.head.records + 1}) and later ones are missing"
+            ((state,),) = self._db.execute("PRAGMA quick_check(1)").fetchall()
+            if state != "ok":
+                raise self._first_fault(str(state).splitlines()[-1])
+            last = int(next(self._db.execute("SELECT coalesce(max(number), 0) FROM commits"))[0])
+        except apsw.Error as error:
+            raise self._first_fault(str(error)) if _is_damage(error) else _unreadable(self.path, error) from None
+        self.head = self._place(last)
+        if seen.number > last:
+            lost = f"commit {last + 1} (from record {self.head.records + 1}) and later ones are missing"
             raise JournalDamagedError(f"{self.path}: {lost}; commit {seen.number} was acknowledged")
-        if self.digest_at(seen.number) != seen.digest:
-            raise JournalDamagedError(f"{self.path}: commit {seen.number} is not the one that was acknowledged")
+        place = self._place(seen.number)
+        if place.digest != seen.digest:
+            what = f"commit {seen.number} (up to record {place.records}) is not the one that was acknowledged"
+            raise JournalDamagedError(f"{self.path}: {what}")
+
+    def _first_fault(self, what: str) -> JournalDamagedError:
+        """Something in the file is out of order: say where it begins."""
+        last = self._place(0)
+        try:
+            for commit in self._commits(last, _NO_END):
+                last = commit.head
+        except JournalDamagedError as error:
+            return error
+        where = f"behind commit {last.number} (record {last.records}), the last that can be read"
+        return JournalDamagedError(f"{self.path}: {where}: {what}")
+
+    def _settle(self) -> None:
+        """Make durable what has been read, before anybody is told of it or anything is built on it."""
+        try:
+            self._witness = Witness(_witness_of(self.path), self._disk)
+            self._db.execute("PRAGMA journal_mode = WAL").fetchall()
+            if not _fold(self._db):
+                raise JournalError(f"{self.path}: is being read by another process, try again")
+            self._db.set_busy_timeout(0)
+            self._witness.write(Seen(self.head.number, self.head.digest))
+            self._witness.sync()
+        except (apsw.Error, OSError) as error:
+            raise JournalError(f"{self.path}: cannot be opened: {error}") from None
 
     def append(self, payload: bytes, records: int, time_ns: int) -> int:
         """Make one commit durable; returns its number.
@@ -181,44 +220,59 @@ class Journal:
             assert self._witness is not None
             self._witness.write(Seen(number, digest))
         except (apsw.Error, OSError) as error:
-            self._failed = JournalFailedError(f"{self.path}: commit {number} failed: {error}")
-            raise self._failed from None
+            raise self._fail(f"commit {number} failed", error) from None
         self.head = Head(number, first + records - 1, digest)
         return number
 
     def commits(self, after: int = 0) -> Iterator[Commit]:
         """Commits from number `after` + 1 to the head as of now, each verified. Raises `JournalDamagedError`."""
-        before, expected = self.digest_at(after), after + 1
-        record = self._first_record(after)
-        end = self.head.number
-        query = f"SELECT {_COLUMNS} FROM commits WHERE number > ? AND number <= ? ORDER BY number"  # noqa: S608
-        try:
-            for row in self._db.execute(query, (after, end)):
-                commit = self._verified(row, expected, record, before)
-                yield commit
-                before, expected, record = commit.digest, expected + 1, record + commit.records
-        except apsw.Error as error:
-            raise self._damaged(expected, record, str(error)) from None
-        if expected != end + 1:
-            raise self._damaged(expected, record, "it is missing")
+        place, end = self._place(after), self.head.number
+        for commit in self._commits(place, end):
+            yield commit
+            place = commit.head
+        if place.number != end:
+            raise self._damaged(place.number + 1, place.records + 1, "it is missing")
+
+    def _commits(self, place: Head, end: int) -> Iterator[Commit]:
+        """What is stored behind `place` up to number `end`, each verified."""
+        query = f"SELECT {_COLUMNS} FROM commits WHERE number > ? AND number <= ? ORDER BY number LIMIT ?"  # noqa: S608
+        begin = None
+        while place != begin:
+            begin = place
+            try:
+                for row in self._db.execute(query, (begin.number, end, _ROWS_A_READ)):
+                    commit = self._verified(row, place)
+                    yield commit
+                    place = commit.head
+            except (apsw.Error, UnicodeDecodeError) as error:
+                if not _is_damage(error):
+                    raise _unreadable(self.path, error) from None
+                raise self._damaged(place.number + 1, place.records + 1, str(error)) from None
 
     def digest_at(self, number: int) -> bytes:
-        """Place of a commit in the chain; of 0 the header's."""
-        if number == 0:
-            return _header_digest(self.header)
-        for (digest,) in self._db.execute("SELECT digest FROM commits WHERE number = ?", (number,)):
-            return bytes(digest)
-        raise self._damaged(number, 0, "it is missing")
+        """Place of a commit in the chain; of 0 the header's. Raises `JournalDamagedError` where there is none."""
+        return self._place(number).digest
 
-    def _first_record(self, after: int) -> int:
-        if after == 0:
-            return 1
-        query = "SELECT first_record + records FROM commits WHERE number = ?"
-        return int(next(self._db.execute(query, (after,)))[0])
+    def _place(self, number: int) -> Head:
+        """Where the journal ended when that commit was its last; verified against what is stored before it."""
+        before = Head(0, 0, _header_digest(self.header))
+        if number > 1:
+            query = "SELECT number, first_record + records - 1, digest FROM commits WHERE number = ?"
+            for row in self._db.execute(query, (number - 1,)):
+                before = Head(*row)
+        if [type(value) for value in before] != [int, int, bytes]:
+            raise self._damaged(number - 1, 0, "its row has other types than were written")
+        place = before
+        for commit in self._commits(before, number):
+            place = commit.head
+        if place.number != number:
+            raise self._damaged(place.number + 1, place.records + 1, "it is missing")
+        return place
 
-    def _verified(self, row: tuple[Any, ...], number: int, first: int, before: bytes) -> Commit:
-        """A row as a commit, if it is the one that was written there."""
+    def _verified(self, row: tuple[Any, ...], before: Head) -> Commit:
+        """A row as the commit behind `before`, if it is the one that was written there."""
         found, first_record, records, time_ns, crc, digest, payload = row
+        number, first = before.number + 1, before.records + 1
         kinds = [type(value) for value in row]
         if kinds != [int, int, int, int, int, bytes, bytes]:
             raise self._damaged(number, first, "its row has other types than were written")
@@ -226,7 +280,7 @@ class Journal:
             raise self._damaged(number, first, f"found commit {found} with record {first_record} in its place")
         if zlib.crc32(payload) != crc:
             raise self._damaged(number, first, "its checksum does not fit")
-        if _commit_digest(before, number, first, records, time_ns, payload) != digest:
+        if _commit_digest(before.digest, number, first, records, time_ns, payload) != digest:
             raise self._damaged(number, first, "the hash chain breaks here")
         return Commit(number, first, records, time_ns, payload, digest)
 
@@ -235,63 +289,169 @@ class Journal:
 
     def wal_bytes(self) -> int:
         """Size of the write-ahead log."""
-        wal = self.path.with_name(self.path.name + "-wal")
-        return wal.stat().st_size if wal.exists() else 0
+        return self._disk.size(_beside(self.path, "-wal"))
 
     def checkpoint(self) -> None:
-        """Fold most of the write-ahead log into the file, for a worker thread: it has a connection of its own."""
-        other = apsw.Connection(str(self.path))
+        """Fold most of the write-ahead log into the file, for a worker thread: it has a connection of its own.
+
+        Raises
+        ------
+        JournalFailedError
+            What the disk holds is then unknown, and every later call raises the same.
+        """
         try:
-            other.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        finally:
-            other.close()
+            other = _connect(self.path, self._disk, apsw.SQLITE_OPEN_READWRITE)
+            try:
+                other.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            finally:
+                other.close()
+        except apsw.Error as error:
+            raise self._fail("checkpoint failed", error) from None
 
     def empty_log(self) -> None:
-        """Fold in what is left of the write-ahead log and begin it anew; quick after `checkpoint`."""
+        """Fold in what is left of the write-ahead log and begin it anew; quick after `checkpoint`.
+
+        Where somebody reads the log it stays until the next time. Raises `JournalFailedError`, as `checkpoint` does.
+        """
         try:
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            _fold(self._db)
         except apsw.Error as error:
-            self._failed = JournalFailedError(f"{self.path}: checkpoint failed: {error}")
-            raise self._failed from None
+            raise self._fail("checkpoint failed", error) from None
+
+    def _fail(self, what: str, error: Exception) -> JournalFailedError:
+        self._failed = JournalFailedError(f"{self.path}: {what}: {error}")
+        return self._failed
 
     def close(self) -> None:
         """Fold the log in, close, and let others open it."""
         try:
-            if self._failed is None and self._lock is not None:
+            if self._failed is None and self._witness is not None:
                 self.empty_log()
+                self._witness.sync()
+                self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+        except OSError as error:
+            raise self._fail("the witness is not durable", error) from None
         finally:
             self._give_up()
 
     def _give_up(self) -> None:
-        self._db.close()
+        """Close as things are: what is in doubt or damaged stays as it is."""
+        # SQLite tidies up; nothing depends on whether the disk lets it.
+        with contextlib.suppress(apsw.Error):
+            self._db.close()
         if self._witness is not None:
             self._witness.close()
         if self._lock is not None:
             self._lock.close()
 
 
-def _open_for_writing(
-    path: Path, vfs: str | None, opener: Opener | None, *, exclusive: bool
-) -> tuple[apsw.Connection, IO[bytes], Witness]:
-    """Database, lock and witness of a journal that nobody else writes."""
-    lock = path.with_name(path.name + ".lock").open("wb")
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _witness_of(path: Path) -> Path:
+    return _beside(path, ".witness")
+
+
+def _take_lock(path: Path) -> IO[bytes]:
+    """Held by the one process that writes a journal."""
+    lock = _beside(path, ".lock").open("wb")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         lock.close()
         raise JournalError(f"{path}: is in use by another process") from None
-    witness = Witness(path.with_name(path.name + ".witness"), opener)
+    return lock
+
+
+def _refuse_to_replace(path: Path, disk: Disk) -> None:
+    """Only what was never finished may lie where a new journal is made."""
+    if disk.exists(path):
+        raise JournalError(f"{path}: exists already, expected the name of a new journal")
+    advice = f"put it back, or remove what is left ({path.name}*) to begin anew"
+    if disk.size(_beside(path, "-wal")):
+        raise JournalDamagedError(f"{path}: is gone, but its write-ahead log is here: {advice}")
+    witness = _witness_of(path)
+    if disk.exists(witness):
+        with contextlib.suppress(ValueError):
+            seen = Witness.read(witness, disk)
+            if seen.number:
+                raise JournalDamagedError(f"{path}: is gone, but commit {seen.number} was acknowledged: {advice}")
+
+
+def _make(path: Path, header: Mapping[str, str], disk: Disk) -> None:
+    """Write a new journal beside its place, and give it its name when it is whole and durable."""
+    new = _beside(path, ".new")
     try:
-        db = apsw.Connection(str(path), vfs=vfs)
-        if exclusive:
-            db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "wal_autocheckpoint = 0"):
-            db.execute(f"PRAGMA {pragma}")
-    except apsw.Error as error:
-        witness.close()
-        lock.close()
-        raise JournalDamagedError(f"{path}: cannot be opened as a journal: {error}") from None
-    return db, lock, witness
+        for suffix in ("", "-wal", "-journal"):
+            disk.remove(_beside(new, suffix))
+        db = _connect(new, disk, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+        try:
+            with db:
+                for statement in _TABLES.values():
+                    db.execute(statement)
+                rows = [*header.items(), (_DIGEST, _header_digest(header).hex())]
+                db.executemany("INSERT INTO header VALUES (?, ?)", rows)
+            db.execute("PRAGMA journal_mode = WAL").fetchall()
+        finally:
+            db.close()
+        witness = Witness(_witness_of(path), disk)
+        try:
+            witness.begin(Seen(0, _header_digest(header)))
+        finally:
+            witness.close()
+        disk.sync_folder(path.parent)
+        disk.rename(new, path)
+        disk.sync_folder(path.parent)
+    except (apsw.Error, OSError) as error:
+        raise JournalFailedError(f"{path}: cannot be made: {error}") from None
+
+
+def _connect(path: Path, disk: Disk, flags: int) -> apsw.Connection:
+    """A connection that writes nothing unless asked: no checkpoint by itself, none when it is closed."""
+    db = apsw.Connection(str(path), flags=flags, vfs=disk.vfs)
+    if flags & apsw.SQLITE_OPEN_READWRITE and db.readonly("main"):
+        db.close()
+        raise JournalError(f"{path}: may not be written")
+    try:
+        db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        db.set_busy_timeout(_READERS_MS)
+        for pragma in ("synchronous = FULL", "wal_autocheckpoint = 0"):
+            db.execute(f"PRAGMA {pragma}").fetchall()
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _fold(db: apsw.Connection) -> bool:
+    """Fold the whole write-ahead log in, durably, and empty it; False where somebody reads it."""
+    ((busy, _, _),) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return not busy
+
+
+def _hear_witness(path: Path, disk: Disk) -> Seen:
+    """What must be in the journal. Heard before the journal is read, because another process may append to both."""
+    witness = _witness_of(path)
+    if not disk.exists(witness):
+        raise JournalDamagedError(f"{path}: its witness {witness.name} is missing: whether it is whole cannot be known")
+    try:
+        return Witness.read(witness, disk)
+    except ValueError as error:
+        raise JournalDamagedError(f"{path}: {error}: whether it is whole cannot be known") from None
+    except OSError as error:
+        raise JournalError(f"{path}: {error}") from None
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether the file, and not the disk or another process, is to blame."""
+    return not isinstance(error, _OF_THE_DISK)
+
+
+def _unreadable(path: Path, error: Exception) -> JournalError:
+    if not _is_damage(error):
+        return JournalError(f"{path}: cannot be read: {error}")
+    return JournalDamagedError(f"{path}: the header (before commit 1, record 1) cannot be read: {error}")
 
 
 def _header_digest(header: Mapping[str, str]) -> bytes:

@@ -1,23 +1,21 @@
 """A side file that names the journal's last commit: a journal that has lost its tail is not mistaken for a whole one.
 
-Two slots are written in turn, each with its own checksum: a torn write spoils one, the other still stands. A slot is
-written after its commit is durable and is not fsynced itself. So after a killed process it is exact, and after a power
-cut it may be behind, never ahead.
+It is made, durably, before the journal has its name, so that a journal without witness has lost it. Two slots are
+written in turn, each with its own checksum: a torn write spoils one, the other still stands. A slot is written after
+its commit is durable, and fsynced only when the journal is opened or closed. So after a killed process it is exact, and
+after a power cut it may be behind, never ahead.
 """
 
 import struct
 import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
+
+from gateway.journal.disk import Disk
 
 _SLOT = struct.Struct("<q16sI")
 _STRIDE = 512
 """The slots lie in different sectors."""
-
-
-Opener = Callable[[Path], BinaryIO]
-"""Opens a file for reading and writing in place, unbuffered."""
 
 
 class Seen(NamedTuple):
@@ -28,24 +26,21 @@ class Seen(NamedTuple):
 
 
 class Witness:
-    """The witness of one journal.
+    """The witness of one journal, for writing.
 
     Parameters
     ----------
     path : of the side file, made when it is not there
-    opener : how it is opened (tests put a faulty disk here)
     """
 
-    def __init__(self, path: Path, opener: Opener | None = None) -> None:
-        self._file = (opener or _open)(path)
+    def __init__(self, path: Path, disk: Disk) -> None:
+        self._disk = disk
+        self._file = disk.open(path)
 
-    def read(self) -> Seen | None:
-        """The newest valid slot; None when nothing was ever written. Raises `ValueError` when both are spoilt."""
-        self._file.seek(0)
-        data = self._file.read(2 * _STRIDE)
-        if not data.strip(b"\0"):
-            return None
-        found = []
+    @staticmethod
+    def read(path: Path, disk: Disk) -> Seen:
+        """What the newest valid slot says. Raises `OSError`, `ValueError` when both are spoilt."""
+        data, found = disk.read(path), []
         for start in (0, _STRIDE):
             part = data[start : start + _SLOT.size]
             if len(part) == _SLOT.size:
@@ -56,17 +51,30 @@ class Witness:
             raise ValueError("both slots of the witness are spoilt")
         return max(found)
 
+    def begin(self, seen: Seen) -> None:
+        """Fill both slots, durably. Raises `OSError`."""
+        self._put(0, _slot(seen).ljust(_STRIDE, b"\0") * 2)
+        self.sync()
+
     def write(self, seen: Seen) -> None:
         """Name a commit that is durable. Raises `OSError`."""
-        body = _SLOT.pack(seen.number, seen.digest, 0)[:-4]
-        self._file.seek(_STRIDE * (seen.number % 2))
-        self._file.write(body + struct.pack("<I", zlib.crc32(body)))
+        self._put(_STRIDE * (seen.number % 2), _slot(seen))
+
+    def sync(self) -> None:
+        """Make it durable. Raises `OSError`."""
+        self._disk.sync(self._file)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
+    def _put(self, at: int, data: bytes) -> None:
+        self._file.seek(at)
+        done = self._file.write(data)
+        if done != len(data):
+            raise OSError(f"the witness took {done} of {len(data)} bytes")
 
-def _open(path: Path) -> BinaryIO:
-    path.touch(exist_ok=True)
-    return path.open("r+b", buffering=0)
+
+def _slot(seen: Seen) -> bytes:
+    body = _SLOT.pack(seen.number, seen.digest, 0)[:-4]
+    return body + struct.pack("<I", zlib.crc32(body))
