@@ -45,6 +45,13 @@ class EngineName(StrEnum):
     REFERENCE = "reference"
 
 
+class Via(StrEnum):
+    """Where a season trades; the words of `sim.replay.VIAS`."""
+
+    PROCESS = "process"
+    GATEWAY = "gateway"
+
+
 class Hours(StrEnum):
     """How a served venue's phases come about; the words of `gateway.hours.Hours`."""
 
@@ -71,6 +78,7 @@ def replay(
     out: str | Path | None = None,
     engine: str = "fast",
     progress: Progress | None = None,
+    via: str = "process",
 ) -> dict[str, Any]:
     """Run a compliance season.
 
@@ -78,9 +86,11 @@ def replay(
     ----------
     scenario : name of a shipped scenario, see `emex scenarios`
     seed : decides all luck; same seed, same season
-    out : folder for report.html, events.parquet, prices.parquet and run.json; None = write nothing
+    out : folder for report.html, events.parquet, prices.parquet, run.json and, via a gateway, its journal;
+        None = write nothing
     engine : "fast" or "reference"
     progress : called with (days done, of how many)
+    via : "process", or "gateway": through a journaled server started for it; the same events either way
 
     Returns
     -------
@@ -89,7 +99,7 @@ def replay(
     """
     from sim.replay import replay as run
 
-    return run(scenario, seed, None if out is None else Path(out), engine, progress)
+    return run(scenario, seed, None if out is None else Path(out), engine, progress, via)
 
 
 def match(rules: str, orders: str | Path, events: str | Path | None = None, engine: str = "fast") -> dict[str, Any]:
@@ -121,22 +131,26 @@ def _replay(
         Path | None, typer.Option(file_okay=False, help="Folder of results [default: out/SCENARIO].")
     ] = None,
     engine: EngineOption = EngineName.FAST,
+    via: Annotated[
+        Via, typer.Option(help="Trade in this process, or through a journaled gateway started for it.")
+    ] = Via.PROCESS,
     as_json: JsonOption = False,
 ) -> None:
     """Run a compliance season.
 
-    Prints what happened and the realism checks; writes report.html, events.parquet, prices.parquet and
-    run.json.
+    Prints what happened and the realism checks; writes report.html, events.parquet, prices.parquet and run.json.
+    Through a gateway the same orders give the same events; its journal is replayed and written beside them.
     """
     folder = out or Path("out") / scenario
     _announce_compiling(engine)
     with _progress_bar() as progress:
-        summary = replay(scenario, seed, folder, engine.value, progress)
+        summary = replay(scenario, seed, folder, engine.value, progress, via.value)
     from sim.replay import print_summary
 
     _show(summary, print_summary, as_json=as_json)
     print(f"report: {folder / 'report.html'}", file=sys.stderr if as_json else sys.stdout)
-    _exit(failed=not summary["conserved"])
+    journal = summary["journal"]
+    _exit(failed=not summary["conserved"] or (journal is not None and not journal["held"]))
 
 
 @app.command("scenarios", epilog="Example: emex scenarios --json")
@@ -299,6 +313,79 @@ def _broker(url: str | None, user: str, *, only: bool) -> Any:
     if not password:
         raise EmexError(f"EMEX_BROKER_PASSWORD: got nothing, expected the password of {user} at {url}")
     return Broker.parse(url, user, password)
+
+
+accounts_app = typer.Typer(help="Make and change the file of those who may log on to a venue.", no_args_is_help=True)
+app.add_typer(accounts_app, name="accounts")
+AccountsFile = Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False, help="The file of accounts.")]
+KnownFile = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The file of accounts.")]
+AccountNames = Annotated[list[str], typer.Argument(metavar="NAME...", help="1 to 32 of a-z, 0-9, _ and -.")]
+
+
+class RoleName(StrEnum):
+    """What somebody may do; the words of `gateway.wire.topics.Role`."""
+
+    TRADER = "trader"
+    INSTRUCTOR = "instructor"
+    OBSERVER = "observer"
+    DROP_COPY = "drop_copy"
+
+
+@accounts_app.command("list", epilog="Example: emex accounts list emex-generic/accounts.json")
+def _accounts_list(file: KnownFile, *, as_json: JsonOption = False) -> None:
+    """Who may log on, as what, under which number."""
+    from gateway.accounts import Accounts
+
+    rows = [{"name": h.name, "role": h.role.value, "number": h.number} for h in Accounts.load(file)]
+    _show(rows, lambda rows, _: print(*(f"{r['number']:>6}  {r['role']:<10}  {r['name']}" for r in rows), sep="\n"),
+          as_json=as_json)  # fmt: skip
+
+
+@accounts_app.command("add", epilog="Example: emex accounts add class.json anna ben chen --role trader")
+def _accounts_add(
+    file: AccountsFile,
+    names: AccountNames,
+    *,
+    role: Annotated[RoleName, typer.Option(help="What they may do.")] = RoleName.TRADER,
+    as_json: JsonOption = False,
+) -> None:
+    """Add accounts, with a new password each, which is shown once; the file keeps Argon2id hashes only.
+
+    A venue reads the file when it starts.
+    """
+    from gateway.wire.topics import Role
+
+    _give_passwords(file, names, lambda accounts, name, new: accounts.add(name, Role(role.value), new), as_json=as_json)
+
+
+@accounts_app.command("password", epilog="Example: emex accounts password class.json anna")
+def _accounts_password(file: KnownFile, names: AccountNames, *, as_json: JsonOption = False) -> None:
+    """Give accounts another password, which is shown once."""
+    _give_passwords(file, names, lambda accounts, name, new: accounts.set_password(name, new), as_json=as_json)
+
+
+@accounts_app.command("remove", epilog="Example: emex accounts remove class.json anna")
+def _accounts_remove(file: KnownFile, names: AccountNames) -> None:
+    """Remove accounts; their numbers are never given again, and what they own stays where it is."""
+    from gateway.accounts import Accounts
+
+    accounts = Accounts.load(file)
+    for name in names:
+        accounts.remove(name)
+    accounts.save()
+
+
+def _give_passwords(file: Path, names: list[str], give: Callable[[Any, str, str], object], *, as_json: bool) -> None:
+    """All names or, where one of them makes no sense, none."""
+    from gateway.accounts import Accounts, new_password
+
+    accounts = Accounts.load(file)
+    passwords = {name: new_password() for name in names}
+    for name, password in passwords.items():
+        give(accounts, name, password)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    accounts.save()
+    _show(passwords, lambda made, _: print(*(f"{n} {p}" for n, p in made.items()), sep="\n"), as_json=as_json)
 
 
 @app.command("broker-acl", epilog="Example: emex broker-acl --broker mosquitto --accounts emex-generic/accounts.json")

@@ -1,10 +1,11 @@
 """The exchange as an agent sees it: send commands, read the tape, one's own balances and five levels of depth.
 
-In process here; the gateway will offer the same port. The sim never makes a price or a volume: whatever trades has
-passed through `send`. This file may not hold behaviour.
+Behind it is a `Venue`: an engine in this process, or a gateway's client (`sim/remote.py`); nobody above can tell which.
+The sim never makes a price or a volume: whatever trades has passed through `send`. This file may not hold behaviour.
 """
 
 import datetime as dt
+from typing import Protocol
 
 import numpy as np
 
@@ -13,9 +14,8 @@ from engine.core.state import Account, Units
 from engine.digest import EventDigest
 from engine.feed.depth import DepthFeed
 from engine.records import EVENT, command, empty_commands
-from engine.rules.schema import in_force
+from engine.rules.schema import Rulebook, in_force
 from engine.rules.sessions import Timetable
-from engine.venue import open_venue
 
 FIRST_ACCOUNT = 2
 """Account number of firm 0; 0 and 1 belong to the exchange and the government."""
@@ -23,11 +23,27 @@ ALLOWANCE, OFFSET = 0, 1
 """Instruments of the rulebook."""
 
 
-class Port:
-    """One venue for one season."""
+class Venue(Protocol):
+    """What a port needs of whoever carries out its commands; both engines offer it."""
 
-    def __init__(self, rules: str, engine: str = "fast") -> None:
-        self.book, self._engine = open_venue(rules, engine)
+    def submit(self, commands: np.ndarray) -> np.ndarray:
+        """Carry out COMMAND rows in order; returns their EVENT rows."""
+
+    def balances(self) -> tuple[np.ndarray, np.ndarray]:
+        """Cash (accounts, ACCOUNT_COLUMNS) and units (accounts, instruments, UNITS_COLUMNS)."""
+
+    def brought_in(self) -> tuple[int, list[int]]:
+        """Cash paid in and not out again, fen; units issued, t, by instrument."""
+
+    def check(self) -> None:
+        """Assert what it knows of its invariants."""
+
+
+class Port:
+    """One venue, under the rulebook `book`, for one season."""
+
+    def __init__(self, book: Rulebook, venue: Venue) -> None:
+        self.book, self._venue = book, venue
         self.timetable = Timetable(self.book)
         self.depth = DepthFeed()
         self._digest = EventDigest()
@@ -39,7 +55,7 @@ class Port:
     def send(self, rows: np.ndarray) -> np.ndarray:
         """Submit COMMAND rows at the running time; returns their EVENT rows."""
         rows["time_ns"] = self._time_ns
-        events = self._engine.submit(rows)
+        events = self._venue.submit(rows)
         self._digest.update(events)
         self._parts.append(events)
         self.depth.update(events)
@@ -92,12 +108,12 @@ class Port:
 
     def cash_fen(self, count: int) -> np.ndarray:
         """Available cash by firm, int64, shape (count,)."""
-        accounts, _ = self._engine.balances()
+        accounts, _ = self._venue.balances()
         return accounts[FIRST_ACCOUNT : FIRST_ACCOUNT + count, Account.CASH].copy()
 
     def units_t(self, count: int, instrument: int = ALLOWANCE) -> np.ndarray:
         """Available units by firm, int64, shape (count,); units bought today are not among them."""
-        _, units = self._engine.balances()
+        _, units = self._venue.balances()
         return units[FIRST_ACCOUNT : FIRST_ACCOUNT + count, instrument, Units.AVAILABLE].copy()
 
     def best(self, side: Side) -> int | None:
@@ -114,10 +130,10 @@ class Port:
 
     def totals(self) -> dict[str, int]:
         """Conservation: what was brought in and what lies in all accounts together, t and fen. Asserts invariants."""
-        self._engine.check()
-        accounts, units = self._engine.balances()
+        self._venue.check()
+        accounts, units = self._venue.balances()
         owned = units[:, :, : Units.BIDDING]
-        cash_in, issued = self._engine.brought_in()
+        cash_in, issued = self._venue.brought_in()
         return {
             "cash_in_fen": cash_in,
             "cash_in_accounts_fen": int(accounts[:, [Account.CASH, Account.CASH_HELD]].sum()),

@@ -2,11 +2,14 @@
 
     report.html      self-contained page        events.parquet   the whole tape, one row an event
     run.json         the summary below          prices.parquet   one row a trading day
+    journal          with its witness, of a season that traded through a gateway: for `emex verify` and `emex export`
 
 Everything in the summary is computed from the finished season; the record is read by the checks alone.
 """
 
 import json
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -20,10 +23,14 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.codes import EventKind
-from engine.errors import ScenarioError
+from engine.errors import EmexError, ScenarioError
 from engine.rules.schema import find_rulebook
+from gateway.spawn import spawned
+from gateway.verify import verify
+from gateway.wire.topics import Role
 from sim import checks, figures, null
-from sim.parameters import describe, load_parameters
+from sim.parameters import Parameters, describe, load_parameters
+from sim.remote import SERVE_OPTIONS, RemoteVenue
 from sim.report import write_report
 from sim.result import Season
 from sim.season import SeasonPlan, load_season
@@ -31,6 +38,10 @@ from sim.world import World
 
 FEN = 100
 LAST_TENTH = 10
+VIAS = ("process", "gateway")
+"""Where a season can trade."""
+OPERATOR = "season"
+"""As whom it commands a gateway."""
 
 
 def replay(
@@ -39,27 +50,63 @@ def replay(
     out: Path | None = None,
     engine: str = "fast",
     progress: Callable[[int, int], None] | None = None,
+    via: str = "process",
 ) -> dict[str, Any]:
     """Run one season and write its files into `out` (None: no files).
 
     Returns the summary of `emex replay --json`: volumes in t, prices in CNY/t, penalties in CNY, shares of 1.
-    `conserved` says whether every tonne and every fen is accounted for. Raises `EmexError` for an unknown scenario or
-    engine.
+    `conserved` says whether every tonne and every fen is accounted for, `journal` (None in process) what the gateway's
+    journal holds and whether it replays to the same events. Raises `EmexError` for an unknown scenario, engine or way.
     """
+    if via not in VIAS:
+        raise EmexError(f"via: got {via!r}, expected one of {', '.join(VIAS)}")
+    if via == "gateway" and engine != "fast":
+        raise EmexError(f"engine: got {engine!r} via a gateway, expected 'fast', which is the one that it runs")
     plan = load_season(scenario)
     if not 0 <= seed < 2**63:
         message = f"seed: got {seed}, expected a whole number from 0"
         raise ScenarioError(message)
-    world = World(plan, load_parameters(), seed, engine)
-    begun = time.perf_counter()
-    season = world.run(progress)
-    seconds = time.perf_counter() - begun
+    p, journal = load_parameters(), None
+    if via == "process":
+        season, seconds = _timed(World(plan, p, seed, engine), progress)
+    else:
+        season, seconds, journal = through_gateway(plan, p, seed, out, progress)
     records = checks.load_records(checks.RECORDS / f"{plan.records}.toml")
     rows = checks.run_checks(season, records, null.null_pass_rates(plan.days, records))
-    summary = _summary(plan, seed, season, rows, seconds)
+    summary = _summary(plan, seed, season, rows, seconds) | {"via": via, "journal": journal}
     if out is not None:
         write_files(out, plan, season, summary)
     return summary
+
+
+def _timed(world: World, progress: Callable[[int, int], None] | None) -> tuple[Season, float]:
+    """The season, and the seconds it took."""
+    begun = time.perf_counter()
+    season = world.run(progress)
+    return season, time.perf_counter() - begun
+
+
+def through_gateway(
+    plan: SeasonPlan, p: Parameters, seed: int, out: Path | None, progress: Callable[[int, int], None] | None = None
+) -> tuple[Season, float, dict[str, Any]]:
+    """One season that trades through a journaled gateway of its own; its journal is kept in `out` (None: not kept).
+
+    Returns the season, the seconds it took, and about its journal what `gateway.verify.verify` found, `payloads` and
+    `questions` sent, and `held`: every invariant holds, and it replays to this season's events. Raises `EmexError`.
+    """
+    with tempfile.TemporaryDirectory(prefix="emex-replay-") as folder:
+        with (
+            spawned(Path(folder), plan.market, {OPERATOR: Role.INSTRUCTOR}, *SERVE_OPTIONS) as server,
+            RemoteVenue(server.ports["mqtt"], OPERATOR, server.passwords[OPERATOR]) as venue,
+        ):
+            season, seconds = _timed(World(plan, p, seed, venue=venue), progress)
+        journal = verify(server.journal)
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            for name in (server.journal.name, f"{server.journal.name}.witness"):
+                shutil.copyfile(server.journal.with_name(name), out / name)
+    held = all(journal["invariants"].values()) and journal["digest"] == season.digest
+    return season, seconds, journal | {"payloads": venue.payloads, "questions": venue.questions, "held": held}
 
 
 def _volumes(plan: SeasonPlan, season: Season) -> dict[str, Any]:
@@ -184,6 +231,13 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         f"{compliance['rate_firms']:.1%} of firms complied 履约, {compliance['rate_volume']:.2%} by volume; "
         f"{compliance['shortfall_t'] / 1e6:.1f} Mt short, fines {compliance['penalty_cny'] / 1e6:.1f} M CNY"
     )
+    if summary["journal"]:
+        journal = summary["journal"]
+        verdict = "replays to the same events" if journal["held"] else "[red]does not hold[/red]"
+        console.print(
+            f"traded through a gateway: {journal['records']:,} commands in {journal['payloads']:,} payloads and "
+            f"{journal['commits']:,} commits; the journal {verdict}"
+        )
     console.print(_check_table(summary["checks"]))
     held = [row for row in summary["checks"] if row["passed"]]
     evidence = sum(row["kind"] == "evidence" for row in held)

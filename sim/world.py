@@ -12,6 +12,8 @@ from collections.abc import Callable
 import numpy as np
 
 from engine.codes import CommandKind, EventKind, Rule, Side, TradingMode
+from engine.rules.schema import find_rulebook
+from engine.venue import open_venue
 from sim import information, measures
 from sim.behaviours import (
     approval,
@@ -29,7 +31,7 @@ from sim.compliance import settle
 from sim.information import Today
 from sim.parameters import Parameters
 from sim.population import Population, draw_population
-from sim.port import FIRST_ACCOUNT, Port, clicks, confirmation, proposal
+from sim.port import FIRST_ACCOUNT, Port, Venue, clicks, confirmation, proposal
 from sim.result import Season
 from sim.season import SeasonPlan
 from sim.streams import stream
@@ -41,13 +43,21 @@ Progress = Callable[[int, int], None]
 
 
 class World:
-    """A season in the making."""
+    """A season in the making.
 
-    def __init__(self, plan: SeasonPlan, p: Parameters, seed: int, engine: str = "fast") -> None:
+    Parameters
+    ----------
+    engine : "fast" or "reference", in this process
+    venue : instead of an engine, a venue that has not traded yet, under the plan's market
+    """
+
+    def __init__(
+        self, plan: SeasonPlan, p: Parameters, seed: int, engine: str = "fast", venue: Venue | None = None
+    ) -> None:
         count = plan.firms
         self.plan, self.p, self.seed, self.count = plan, p, seed, count
         self.people: Population = draw_population(plan, p, seed)
-        self.port = Port(plan.market, engine)
+        self.port = Port(*open_venue(plan.market, engine)) if venue is None else Port(find_rulebook(plan.market), venue)
         self.sellers = listing.Sellers(count)
         self.books = Books.empty(count)
         self._true_up_dates = information.true_up_dates(plan, self.people)
@@ -60,7 +70,7 @@ class World:
         self._closes_fen: list[int] = []
 
     def run(self, progress: Progress | None = None) -> Season:
-        """All days, then compliance. Returns the finished season; the engine asserts its invariants."""
+        """All days, then compliance. Returns the finished season; the venue asserts its invariants."""
         everyone = np.arange(self.count)
         self.port.open_accounts(self.people.group)
         self.port.move(CommandKind.ISSUE, everyone, self.people.preallocated_t)
