@@ -416,12 +416,16 @@ def _load(
     batch: Annotated[int, typer.Option(min=1, max=100, help="Requests of one payload.")] = 1,
     in_flight: Annotated[int, typer.Option(min=1, help="Payloads in flight when the rate is 0.")] = 8,
     traders: Annotated[int, typer.Option(min=1, help="Accounts that send, when spawning.")] = 8,
-    rules: Annotated[str, typer.Option(metavar="MARKET", help="Rulebook of the spawned venue.")] = "generic",
+    rules: Annotated[str, typer.Option(metavar="MARKET", help="Rulebook of the venue.")] = "generic",
     host: Annotated[str, typer.Option(help="Of a running venue.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Of a running venue.")] = 1883,
     passwords: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Of a running venue: lines of NAME PASSWORD.")
     ] = None,
+    symbol: Annotated[str | None, typer.Option(help="What is traded [default: the first instrument].")] = None,
+    messages: Annotated[
+        bool, typer.Option("--messages", help="Batches as messages, not as packed rows, which are quicker to read.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Decides the orders.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
@@ -439,7 +443,10 @@ def _load(
     names = None
     if passwords:
         names = {line.split()[0]: line.split()[1] for line in passwords.read_text().splitlines() if line.strip()}
-    options = LoadOptions(host=host, port=port, rate=rate, seconds=seconds, batch=batch, in_flight=in_flight, seed=seed)
+    options = LoadOptions(
+        host=host, port=port, rate=rate, seconds=seconds, batch=batch, in_flight=in_flight, packed=not messages,
+        symbol=symbol, seed=seed,
+    )  # fmt: skip
     with _status("sending"):
         result = load(options, rules, traders, names)
     _show(result, print_load, as_json=as_json)

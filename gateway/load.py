@@ -23,7 +23,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from engine.codes import CommandKind, EventKind, OrdType, Side, TimeInForce
+from engine.codes import CommandKind, EventKind, OrdType, Rule, Side, TimeInForce
+from engine.core.state import Units
+from engine.rules.compiler import compile_rulebook
+from engine.rules.schema import find_rulebook
 from gateway.errors import GatewayError
 from gateway.spawn import spawned
 from gateway.transports.link import Link, open_link
@@ -36,9 +39,13 @@ _AT = {name: at for at, name in enumerate(m.fields_of(m.ExecutionReport), start=
 _PRICE_FEN, _SPREAD = 5000, 25
 _CANCELS = 0.2
 """Share of requests that cancel an earlier order."""
+_BAR = 40
+"""Width of the histogram's longest bar."""
 _IMMEDIATE = 0.9
 """Above it an order is immediate or cancel."""
 _DRAIN_SECONDS = 60
+_ENDOWMENT = "--cash", "1000000000", "--units", "10000000"
+"""Of an account at a spawned venue; an unfunded market keeps none of it."""
 _TAG_OF_REPORTS = b"\xa18"
 """How a payload of reports begins; these are decoded untyped: the generator must be faster than the venue."""
 _decode = msgspec.msgpack.Decoder().decode
@@ -59,6 +66,8 @@ class LoadOptions:
     """Payloads in flight over all accounts, for the closed loop."""
     packed: bool = True
     """Batches as rows of `records.REQUEST`, the form for bulk orders; else, and single ones always, as messages."""
+    symbol: str | None = None
+    """What is traded; None = the venue's first instrument."""
     seed: int = 1
 
 
@@ -134,20 +143,33 @@ class _Client:
         self._topic = f"{topics.PREFIX}in/{name}"
         self._random = np.random.default_rng(seed)
         self._link: Link | None = None
+        self._before: m.AccountReport
+        self._book: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._instrument = 0
+        self._price_fen = _PRICE_FEN
         self._replies: asyncio.Queue[Any] = asyncio.Queue()
         self._due: deque[tuple[float, bytes, int]] = deque()
         self.idle = asyncio.Event()
         """Set when a payload has been answered."""
 
-    async def open(self, host: str, port: int, password: str) -> None:
-        """Log on."""
-        self._link = link = await open_link(host, port, self._hear)
+    async def open(self, options: LoadOptions, password: str) -> None:
+        """Log on; prices will lie around the close before, where there is one."""
+        self._link = link = await open_link(options.host, options.port, self._hear)
         await link.log_on(f"load-{self.name}", self.name, password.encode())
         await link.subscribe(topics.reports(self.name))
         link.publish(self._topic, codec.encode([m.Logon()]))
         reply = await self._replies.get()
         if reply.last_seq:
             raise GatewayError(f"{self.name}: has traded before (request {reply.last_seq}), expected a fresh account")
+        symbol = options.symbol or reply.symbols[0]
+        if symbol not in reply.symbols:
+            raise GatewayError(f"symbol: got {symbol!r}, expected one of {', '.join(reply.symbols)}")
+        self._instrument = reply.symbols.index(symbol)
+        self._before, _ = await self._status()
+        await link.subscribe(topics.snapshot(symbol))
+        book = await self._book
+        if book.prev_close_fen > 0:
+            self._price_fen = book.prev_close_fen
 
     def payload(self, batch: int) -> bytes:
         """The next `batch` requests: limit orders around a fixed price, and cancels of earlier ones."""
@@ -162,7 +184,7 @@ class _Client:
                 messages.append(m.OrderCancelRequest(seq, target_seq=target))
             else:
                 side, qty, price, tif = (int(command[name]) for name in ("side", "qty", "price_fen", "tif"))
-                messages.append(m.NewOrderSingle(seq, 0, side, qty, price, OrdType.LIMIT, tif))
+                messages.append(m.NewOrderSingle(seq, self._instrument, side, qty, price, OrdType.LIMIT, tif))
         return codec.encode(messages)
 
     def _requests(self, count: int) -> np.ndarray:
@@ -177,10 +199,10 @@ class _Client:
         commands["client_ref"], commands["ord_type"] = rows["seq"], OrdType.LIMIT
         rows["target_seq"] = np.where(cancels, 1 + side * (rows["seq"] - 1.0), 0)
         new = ~cancels
-        commands["instrument"][new] = 0
+        commands["instrument"][new] = self._instrument
         commands["side"][new] = 1 + (side[new] < 0.5)
         commands["qty"][new] = 1 + qty[new] * 20
-        commands["price_fen"][new] = _PRICE_FEN - _SPREAD + (price[new] * 2 * _SPREAD).astype(np.int64)
+        commands["price_fen"][new] = self._price_fen - _SPREAD + (price[new] * 2 * _SPREAD).astype(np.int64)
         commands["tif"][new] = np.where(what[new] > _IMMEDIATE, TimeInForce.IOC, TimeInForce.DAY)
         return rows
 
@@ -211,7 +233,10 @@ class _Client:
         return self.in_flight + len(self._due)
 
     def _hear(self, topic: str, payload: bytes) -> None:
-        del topic
+        if topic.startswith(topics.MARKET_DATA):
+            if not self._book.done():
+                self._book.set_result(codec.decode_data(payload))
+            return
         if _TAG_OF_REPORTS in payload[:8]:
             for report in _decode(payload):
                 self.audit.take(report)
@@ -222,20 +247,34 @@ class _Client:
             else:
                 self._replies.put_nowait(reply)
 
-    async def reconcile(self) -> None:
-        """Compare one's own books with the venue's."""
+    async def _status(self) -> tuple[m.AccountReport, dict[int, int]]:
+        """What the venue says: balances, and the open quantity of every order."""
         assert self._link is not None
-        self._link.publish(self._topic, codec.encode([m.StatusRequest(7)]))
-        account, orders = await self._replies.get(), []
-        while True:
+        self._link.publish(self._topic, codec.encode([m.StatusRequest()]))
+        account, last = await self._replies.get(), False
+        orders: dict[int, int] = {}
+        while not last:
             page = await self._replies.get()
-            orders += page.orders
-            if page.last:
-                break
-        living = {row[0]: row[7] for row in orders}
-        if living != self.audit.leaves:
-            self.audit.faults.append(f"{len(living)} orders open, expected {len(self.audit.leaves)}")
-        self.account: m.AccountReport = account
+            orders |= {row[0]: row[7] for row in page.orders}
+            last = page.last
+        return account, orders
+
+    async def reconcile(self, *, funded: bool) -> None:
+        """Compare one's own books with the venue's; an unfunded market moves no balances."""
+        audit = self.audit
+        account, living = await self._status()
+        if living != audit.leaves:
+            audit.faults.append(f"{len(living)} orders open, expected {len(audit.leaves)}, or other quantities")
+        cash, units = self._owned(self._before)
+        if funded:
+            cash += audit.received_fen - audit.paid_fen - audit.fees_fen
+            units += audit.bought_t - audit.sold_t
+        if self._owned(account) != (cash, units):
+            audit.faults.append(f"owns (fen, t) {self._owned(account)}, expected {(cash, units)}")
+
+    def _owned(self, account: m.AccountReport) -> tuple[int, int]:
+        """Cash, fen, and units of the instrument, t, whatever they are held for."""
+        return account.cash_fen + account.cash_held_fen, sum(account.units[self._instrument][: Units.BIDDING])
 
     def close(self) -> None:
         """Say goodbye."""
@@ -243,12 +282,13 @@ class _Client:
             self._link.close()
 
 
-async def generate(options: LoadOptions, passwords: dict[str, str]) -> dict[str, Any]:
+async def generate(options: LoadOptions, passwords: dict[str, str], *, funded: bool = False) -> dict[str, Any]:
     """Send the load and audit it.
 
     Parameters
     ----------
-    passwords : by account name; fresh accounts of a rulebook without funding, which this load shares out evenly
+    passwords : by account name; fresh accounts, which this load shares out evenly
+    funded : whether the rulebook is pre-funded: what is traded is then delivered and paid
 
     Returns
     -------
@@ -258,7 +298,7 @@ async def generate(options: LoadOptions, passwords: dict[str, str]) -> dict[str,
     latencies: list[float] = []
     packed = options.packed and options.batch > 1
     clients = [_Client(name, options.seed + at, latencies, packed=packed) for at, name in enumerate(passwords)]
-    await asyncio.gather(*(c.open(options.host, options.port, passwords[c.name]) for c in clients))
+    await asyncio.gather(*(c.open(options, passwords[c.name]) for c in clients))
     commits = _commit_seconds(options)
     began = time.perf_counter()
     if options.rate:
@@ -269,11 +309,20 @@ async def generate(options: LoadOptions, passwords: dict[str, str]) -> dict[str,
     while any(client.waiting for client in clients) and time.perf_counter() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     seconds = time.perf_counter() - began
-    await asyncio.gather(*(client.reconcile() for client in clients))
+    await asyncio.gather(*(client.reconcile(funded=funded) for client in clients))
     spent = _commit_seconds(options) - commits
     for client in clients:
         client.close()
     return _result(options, clients, np.array(latencies) * 1000, seconds, spent)
+
+
+def _histogram(ack_ms: np.ndarray) -> list[tuple[float, int]]:
+    """Payloads by latency: (upper bound in ms, how many), each bound a quarter more than the one before."""
+    if not len(ack_ms):
+        return []
+    bounds = 1.25 ** np.arange(np.floor(np.log(ack_ms.min()) / np.log(1.25)), np.log(ack_ms.max()) / np.log(1.25) + 1)
+    counts = np.bincount(np.searchsorted(bounds, ack_ms), minlength=len(bounds))
+    return [(round(float(bound), 4), int(count)) for bound, count in zip(bounds, counts, strict=True)]
 
 
 async def _open_loop(options: LoadOptions, clients: list[_Client], began: float) -> None:
@@ -339,6 +388,7 @@ def _result(
         "seconds": round(seconds, 3),
         "orders_per_second": round(sent / seconds, 1),
         "ack_ms": {"p50": round(p50, 3), "p99": round(p99, 3), "p999": round(p999, 3)},
+        "ack_histogram": _histogram(ack_ms),
         "commit_share": round(commit_seconds / seconds, 4),
         "accounts": len(clients),
         "batch": options.batch,
@@ -349,16 +399,17 @@ def _result(
 
 
 def load(options: LoadOptions, rules: str, traders: int, passwords: dict[str, str] | None) -> dict[str, Any]:
-    """Run a load against a running venue, or with `passwords` None against one spawned for it."""
+    """Run a load against a running venue under `rules`, or with `passwords` None against one spawned for it."""
+    funded = any(compile_rulebook(find_rulebook(rules)).rows[:, Rule.FUNDED])
     if passwords is not None:
-        return asyncio.run(generate(options, passwords))
+        return asyncio.run(generate(options, passwords, funded=funded))
     people = {f"load{number:03d}": Role.TRADER for number in range(traders)}
     with (
         tempfile.TemporaryDirectory(prefix="emex-load-") as folder,
-        spawned(Path(folder), rules, people, "--metrics-port", "0", "--rate", "0") as server,
+        spawned(Path(folder), rules, people, "--metrics-port", "0", "--rate", "0", *_ENDOWMENT) as server,
     ):
         here = replace(options, host="127.0.0.1", port=server.ports["mqtt"], metrics_port=server.ports["metrics"])
-        return asyncio.run(generate(here, server.passwords))
+        return asyncio.run(generate(here, server.passwords, funded=funded))
 
 
 def print_load(result: dict[str, Any], console: Console) -> None:
@@ -371,5 +422,9 @@ def print_load(result: dict[str, Any], console: Console) -> None:
     table.add_row("ack, ms", f"p50 {ack['p50']}, p99 {ack['p99']}, p99.9 {ack['p999']}")
     table.add_row("commits", f"{result['commit_share']:.0%} of the time")
     console.print(table)
+    most = max((count for _, count in result["ack_histogram"]), default=1)
+    for bound, count in result["ack_histogram"]:
+        if count * _BAR >= most / 2:
+            console.print(f"{bound:>9.3f} ms {'█' * round(_BAR * count / most)}")
     for fault in result["faults"]:
         console.print(f"[red]{fault}[/red]")
