@@ -16,9 +16,9 @@ import asyncio
 import contextlib
 import itertools
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import mqtt5
 
@@ -91,6 +91,31 @@ class Book:
         if data.trades:
             self.last_price_fen = data.trades[-1][4]
         return True
+
+
+class Waiting(NamedTuple):
+    """Something of one's own that waits: an order, offer, proposal, bid or auction."""
+
+    order_id: int
+    account: int
+    instrument: int
+    side: int
+    role: int
+    """`engine.codes.Role`."""
+    mode: int
+    """`engine.codes.TradingMode`."""
+    price_fen: int
+    leaves_qty: int
+    filled_qty: int
+    client_ref: int
+
+
+class Status(NamedTuple):
+    """How an account stands."""
+
+    account: m.AccountReport | None
+    """Cash and holdings; None: this name has no account."""
+    orders: list[Waiting]
 
 
 @dataclass
@@ -251,27 +276,31 @@ class Trader:
 
     # ------------------------------------------------------------------------------------------------ queries
 
-    async def status(self) -> tuple[m.AccountReport | None, list[list[int]]]:
-        """Cash and holdings (None: no account), and everything that waits (rows as in `messages.OpenOrders`)."""
+    async def status(self) -> Status:
+        """Cash and holdings, and everything that waits."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[list[Any]] = loop.create_future()
         await self._logged_on.wait()
         self._ask(_Asked(future, loop.time()))
         parts = await future
         account = next((part for part in parts if isinstance(part, m.AccountReport)), None)
-        return account, [row for part in parts if isinstance(part, m.OpenOrders) for row in part.orders]
+        rows = [row for part in parts if isinstance(part, m.OpenOrders) for row in part.orders]
+        return Status(account, [Waiting(*row) for row in rows])
 
-    async def reports(self) -> AsyncIterator[m.ExecutionReport]:
-        """Every report from now on, in order and without gaps, also over broken connections."""
+    def reports(self) -> AsyncIterator[m.ExecutionReport]:
+        """Every report from this call on, in order and without gaps, also over broken connections."""
         queue: asyncio.Queue[m.ExecutionReport] = asyncio.Queue()
         self._reports.append(queue)
+        return self._drain(queue)
+
+    async def _drain(self, queue: asyncio.Queue[m.ExecutionReport]) -> AsyncIterator[m.ExecutionReport]:
         try:
             while True:
                 yield await queue.get()
         finally:
             self._reports.remove(queue)
 
-    async def watch(self, symbol: str) -> AsyncIterator[Book]:
+    async def watch(self, symbol: str) -> AsyncGenerator[Book, None]:
         """The book of `symbol`, now and whenever it has changed."""
         self.instrument(symbol)
         self.books.setdefault(symbol, Book(symbol))
@@ -284,6 +313,13 @@ class Trader:
                     yield self.books[symbol]
         finally:
             self._changed.remove(queue)
+
+    async def book(self, symbol: str) -> Book:
+        """The book of `symbol` now; it goes on changing."""
+        if symbol not in self.books:
+            async with contextlib.aclosing(self.watch(symbol)) as seen:
+                await anext(seen)
+        return self.books[symbol]
 
     async def subscribe(self, *patterns: str) -> None:
         """Read further topics, now and after every reconnection. Raises `GatewayError` where that is not allowed."""
@@ -489,22 +525,46 @@ def _seen(future: "asyncio.Future[int]") -> None:
 
 
 class SyncTrader:
-    """`Trader` for notebooks and threads: the same methods, which return when they are done."""
+    """`Trader` for notebooks and threads: the same methods, which return when they are done.
+
+    Use it in a `with` block, or, where a block would end with its cell, call `open` and `close`.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self._loop = BackgroundLoop("emex-trader")
         self._run = self._loop.run
         self._trader = self._run(_make(args, options))
 
-    def __enter__(self) -> Self:
+    def open(self) -> Self:
         """Connect and log on; see `Trader`."""
         self._run(self._trader.__aenter__())
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Log out, close, and end the thread."""
+    def close(self) -> None:
+        """Log out, close, and end the thread; orders stay."""
         self._run(self._trader.__aexit__())
         self._loop.close()
+
+    def __enter__(self) -> Self:
+        """As `open`."""
+        return self.open()
+
+    def __exit__(self, *_: object) -> None:
+        """As `close`."""
+        self.close()
+
+    @property
+    def session(self) -> m.LogonReply | None:
+        """See `Trader.session`."""
+        return self._trader.session
+
+    def order(self, symbol: str, side: Side, qty: int, price: int | str | None = None, **how: Any) -> m.ExecutionReport:
+        """See `Trader.order`."""
+        return self._run(self._trader.order(symbol, side, qty, price, **how))
+
+    def book(self, symbol: str) -> Book:
+        """See `Trader.book`."""
+        return self._run(self._trader.book(symbol))
 
     def buy(self, symbol: str, qty: int, price: int | str, tif: TimeInForce = TimeInForce.DAY) -> m.ExecutionReport:
         """See `Trader.buy`."""
@@ -530,7 +590,7 @@ class SyncTrader:
         """See `Trader.request`."""
         return self._run(self._trader.request(kind, **fields))
 
-    def status(self) -> tuple[m.AccountReport | None, list[list[int]]]:
+    def status(self) -> Status:
         """See `Trader.status`."""
         return self._run(self._trader.status())
 

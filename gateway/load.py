@@ -44,6 +44,8 @@ _BAR = 40
 _IMMEDIATE = 0.9
 """Above it an order is immediate or cancel."""
 _DRAIN_SECONDS = 60
+_AT_ONCE = 32
+"""Clients that log on side by side; a venue turns away more from one address."""
 _ENDOWMENT = "--cash", "1000000000", "--units", "10000000"
 """Of an account at a spawned venue; an unfunded market keeps none of it."""
 _TAG_OF_REPORTS = b"\xa18"
@@ -298,7 +300,8 @@ async def generate(options: LoadOptions, passwords: dict[str, str], *, funded: b
     latencies: list[float] = []
     packed = options.packed and options.batch > 1
     clients = [_Client(name, options.seed + at, latencies, packed=packed) for at, name in enumerate(passwords)]
-    await asyncio.gather(*(c.open(options, passwords[c.name]) for c in clients))
+    for at in range(0, len(clients), _AT_ONCE):
+        await asyncio.gather(*(c.open(options, passwords[c.name]) for c in clients[at : at + _AT_ONCE]))
     commits = _commit_seconds(options)
     began = time.perf_counter()
     if options.rate:

@@ -47,6 +47,8 @@ TURN_LIMIT = 1000
 """Requests of one turn, and so of one commit."""
 QUEUE_LIMIT = 200
 """Requests of one session that may wait; a transport stops reading above it."""
+PATTERNS_LIMIT = 256
+"""Topic filters of one session: each is tried whenever readers are looked for."""
 BACKLOG_LIMIT = 10_000
 """Requests that may wait at all; above it only cancels are taken, up to a tenth more."""
 _UNKNOWN_ID = 2**62
@@ -164,8 +166,9 @@ class Desk:
         return session
 
     def subscribe(self, session: Session, pattern: str) -> bool:
-        """Let the session read what `pattern` matches, retained messages first; False where it may not."""
-        if not topics.may_read(session.principal, pattern):
+        """Let the session read what `pattern` matches, retained messages first; False where it may not or has enough."""
+        full = len(session.patterns) >= PATTERNS_LIMIT and pattern not in session.patterns
+        if full or not topics.may_read(session.principal, pattern):
             self.counters.refuse(DoorReason.NOT_AUTHORISED)
             return False
         session.patterns.add(pattern)
@@ -237,6 +240,11 @@ class Desk:
                 self.end(session, DoorReason.THROTTLED)
             return
         waiting.token = token
+        for part in waiting.parts:  # a wish holds from now on: the connection may be gone before the turn
+            if isinstance(part, m.Logon):
+                session.cancel_on_disconnect = part.cancel_on_disconnect and session.principal.role is Role.TRADER
+            elif isinstance(part, m.Logout):
+                session.cancel_on_disconnect = False
         if not session.pending:
             self._ready.append(session)
         session.pending.append(waiting)
@@ -488,12 +496,11 @@ class Desk:
         match query:
             case m.Logon():
                 session.logged_on = True
-                session.cancel_on_disconnect = query.cancel_on_disconnect and session.principal.role is Role.TRADER
                 self._reply(session, [self._logon_reply(session)])
                 if query.next_expected:
                     self._resend(session, query.next_expected, told.next_report - 1)
             case m.Logout():
-                session.logged_on = session.cancel_on_disconnect = False
+                session.logged_on = False
             case m.TestRequest():
                 self._reply(session, [m.Heartbeat(query.test_req_id)])
             case m.ResendRequest():

@@ -10,7 +10,7 @@
 
 A torn last transaction is cut by SQLite when it opens the file. A flipped bit inside the write-ahead log would be cut
 in the same way, with every commit behind it; the witness (`witness.py`), a side file that names the last commit, turns
-that into an error. A journal that is refused is left as it was found.
+that into an error. A journal that cannot be opened is left as it was found.
 
 Noticed: any change of a stored row, a row missing, doubled or in another place, pages out of order, an acknowledged
 commit that is gone. Not noticed: acknowledged commits that are lost together with the witness of them, as on a disk
@@ -162,11 +162,11 @@ class Journal:
         """Refuse a journal with pages out of order, a broken last commit, or without what the witness has seen."""
         try:
             ((state,),) = self._db.execute("PRAGMA quick_check(1)").fetchall()
-            if state != "ok":
-                raise self._first_fault(str(state).splitlines()[-1])
             last = int(next(self._db.execute("SELECT coalesce(max(number), 0) FROM commits"))[0])
         except apsw.Error as error:
-            raise self._first_fault(str(error)) if _is_damage(error) else _unreadable(self.path, error) from None
+            raise self._first_fault(error) from None
+        if state != "ok":
+            raise self._first_fault(str(state).splitlines()[-1])
         self.head = self._place(last)
         if seen.number > last:
             lost = f"commit {last + 1} (from record {self.head.records + 1}) and later ones are missing"
@@ -176,16 +176,17 @@ class Journal:
             what = f"commit {seen.number} (up to record {place.records}) is not the one that was acknowledged"
             raise JournalDamagedError(f"{self.path}: {what}")
 
-    def _first_fault(self, what: str) -> JournalDamagedError:
+    def _first_fault(self, what: Exception | str) -> JournalError:
         """Something in the file is out of order: say where it begins."""
+        if isinstance(what, Exception) and not _is_damage(what):
+            return _unreadable(self.path, what)
         last = self._place(0)
         try:
             for commit in self._commits(last, _NO_END):
                 last = commit.head
-        except JournalDamagedError as error:
+        except JournalError as error:
             return error
-        where = f"behind commit {last.number} (record {last.records}), the last that can be read"
-        return JournalDamagedError(f"{self.path}: {where}: {what}")
+        return self._damaged(last.number, last.records, f"the last that can be read: {what}")
 
     def _settle(self) -> None:
         """Make durable what has been read, before anybody is told of it or anything is built on it."""
@@ -225,13 +226,19 @@ class Journal:
         return number
 
     def commits(self, after: int = 0) -> Iterator[Commit]:
-        """Commits from number `after` + 1 to the head as of now, each verified. Raises `JournalDamagedError`."""
-        place, end = self._place(after), self.head.number
+        """Commits from number `after` + 1 to the head as of now, each verified, and the next one too.
+
+        Raises `JournalDamagedError`.
+        """
+        place, end, waiting = self._place(after), self.head.number, None
         for commit in self._commits(place, end):
-            yield commit
-            place = commit.head
+            if waiting is not None:
+                yield waiting
+            place, waiting = commit.head, commit
         if place.number != end:
             raise self._damaged(place.number + 1, place.records + 1, "it is missing")
+        if waiting is not None:
+            yield waiting
 
     def _commits(self, place: Head, end: int) -> Iterator[Commit]:
         """What is stored behind `place` up to number `end`, each verified."""
@@ -255,18 +262,20 @@ class Journal:
 
     def _place(self, number: int) -> Head:
         """Where the journal ended when that commit was its last; verified against what is stored before it."""
-        before = Head(0, 0, _header_digest(self.header))
-        if number > 1:
-            query = "SELECT number, first_record + records - 1, digest FROM commits WHERE number = ?"
+        before = place = Head(0, 0, _header_digest(self.header))
+        if number == 0:
+            return place
+        query = "SELECT number, first_record + records - 1, digest FROM commits WHERE number = ?"
+        try:
             for row in self._db.execute(query, (number - 1,)):
                 before = Head(*row)
-        if [type(value) for value in before] != [int, int, bytes]:
-            raise self._damaged(number - 1, 0, "its row has other types than were written")
-        place = before
-        for commit in self._commits(before, number):
-            place = commit.head
+            if before.number == number - 1 and [type(value) for value in before] == [int, int, bytes]:
+                for commit in self._commits(before, number):
+                    place = commit.head
+        except (apsw.Error, UnicodeDecodeError, JournalDamagedError) as error:
+            raise self._first_fault(error) from None
         if place.number != number:
-            raise self._damaged(place.number + 1, place.records + 1, "it is missing")
+            raise self._first_fault(f"commit {number} is missing")
         return place
 
     def _verified(self, row: tuple[Any, ...], before: Head) -> Commit:
@@ -355,7 +364,10 @@ def _witness_of(path: Path) -> Path:
 
 def _take_lock(path: Path) -> IO[bytes]:
     """Held by the one process that writes a journal."""
-    lock = _beside(path, ".lock").open("wb")
+    try:
+        lock = _beside(path, ".lock").open("wb")
+    except OSError as error:
+        raise JournalError(f"{path}: cannot be opened: {error.strerror}") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -445,7 +457,8 @@ def _hear_witness(path: Path, disk: Disk) -> Seen:
 
 def _is_damage(error: Exception) -> bool:
     """Whether the file, and not the disk or another process, is to blame."""
-    return not isinstance(error, _OF_THE_DISK)
+    too_short = getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHORT_READ
+    return too_short or not isinstance(error, _OF_THE_DISK)
 
 
 def _unreadable(path: Path, error: Exception) -> JournalError:

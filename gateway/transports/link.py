@@ -102,7 +102,7 @@ class Link(asyncio.Protocol):
             self._send(*self._held.popleft())
 
     async def log_on(self, client_id: str, name: str, password: bytes, will: mqtt5.Will | None = None) -> None:
-        """CONNECT. Raises `LogonRefusedError` with the server's reason; `ConnectionLostError` when it has no time now."""
+        """CONNECT. Raises `LogonRefusedError` with the server's reason, `ConnectionLostError` if it has no time now."""
         packet = mqtt5.ConnectPacket(
             client_id, username=name, password=password, clean_start=True, keep_alive=_KEEP_ALIVE, will=will
         )

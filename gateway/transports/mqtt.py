@@ -100,7 +100,8 @@ class MqttServer:
     def _has_room(self) -> bool:
         """Whether one more fits. From a full house the oldest that has not logged on goes, of the address with most."""
         if len(self.connections) >= CONNECTIONS and self._unknown:
-            oldest = next(iter(max(self._unknown.values(), key=len)))
+            fullest = max(self._unknown.values(), key=len)
+            oldest = next(iter(fullest))
             oldest.turn_off()
             self.gone(oldest)
         return len(self.connections) < CONNECTIONS

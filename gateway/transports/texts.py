@@ -14,7 +14,7 @@ _WILL, _PASSWORD, _NAME = 0x04, 0x40, 0x80
 
 
 def check_texts(packet: bytes) -> None:
-    """Follow one whole packet. Raises `ValueError` or `IndexError` where a text is not UTF-8 or the packet not whole."""
+    """Follow a packet. Raises `ValueError` or `IndexError` where a text is not UTF-8 or the packet is not whole."""
     if packet.isascii():
         return
     _, at = _number(packet, 1)

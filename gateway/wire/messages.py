@@ -16,6 +16,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from engine.codes import EventKind, RejectReason
+
 Seq = Annotated[int, Meta(ge=1, le=2**32 - 1, description="the sender's own number, strictly increasing")]
 TargetSeq = Annotated[int, Meta(ge=0, le=2**32 - 1, description="own number of the request that entered the order")]
 PrivSeq = Annotated[int, Meta(ge=0, le=2**62, description="number of a private report, from 1 without gaps")]
@@ -415,6 +417,16 @@ class ExecutionReport(Message, tag="8"):
     aggressor: Code
     poss_dup: Code
     """1: sent before, or the original answer to a request that came again."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the market did what was asked."""
+        return self.exec_type != EventKind.REJECTED
+
+    @property
+    def reason_name(self) -> str:
+        """Why not, as a word of `engine.codes.RejectReason`; empty where there is no reason."""
+        return RejectReason(self.reason).name if self.reason else ""
 
 
 class AccountReport(Message, tag="AP"):
