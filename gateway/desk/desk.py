@@ -166,7 +166,7 @@ class Desk:
         return session
 
     def subscribe(self, session: Session, pattern: str) -> bool:
-        """Let the session read what `pattern` matches, retained messages first; False where it may not or has enough."""
+        """Let the session read what `pattern` matches, retained messages first; False where it may not, or too much."""
         full = len(session.patterns) >= PATTERNS_LIMIT and pattern not in session.patterns
         if full or not topics.may_read(session.principal, pattern):
             self.counters.refuse(DoorReason.NOT_AUTHORISED)

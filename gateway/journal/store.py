@@ -167,6 +167,8 @@ class Journal:
             raise self._first_fault(error) from None
         if state != "ok":
             raise self._first_fault(str(state).splitlines()[-1])
+        # The first ties the header to the chain, which a start from a snapshot would not look at.
+        self._place(min(1, last))
         self.head = self._place(last)
         if seen.number > last:
             lost = f"commit {last + 1} (from record {self.head.records + 1}) and later ones are missing"

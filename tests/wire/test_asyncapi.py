@@ -4,6 +4,7 @@ Packing and unpacking is done by the `msgpack` package, checking by `jsonschema`
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -26,7 +27,7 @@ from gateway.wire import messages as m
 from gateway.wire.codec import WireError
 from gateway.wire.reasons import DoorReason
 from gateway.wire.records import REPORT, empty_requests
-from gateway.wire.topics import Role
+from gateway.wire.topics import Principal, Role
 from tests.desk.venue import Person, venue_with
 from tests.wire import contract
 from tests.wire.contract import DOCUMENT, MESSAGES, SCHEMAS
@@ -66,12 +67,12 @@ def test_the_module_writes_its_file_when_run_and_only_then(tmp_path: Path, monke
 
 
 @pytest.fixture(scope="module")
-def official_schema(pytestconfig: pytest.Config) -> Any:
+def official_schema(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The AsyncAPI initiative's own schema of version 3.0.0, from npm; kept in pytest's cache."""
     assert pytestconfig.cache is not None
-    folder = pytestconfig.cache.mkdir("asyncapi-" + re.sub(r"\W+", "-", SPECIFICATION))
-    kept = folder / "3.0.0.json"
+    kept = pytestconfig.cache.mkdir("asyncapi-" + re.sub(r"\W+", "-", SPECIFICATION)) / "3.0.0.json"
     if not kept.exists():
+        folder = tmp_path_factory.mktemp("npm")
         npm = shutil.which("npm")
         if npm is None:
             pytest.skip("there is no npm here to fetch the official AsyncAPI schema with")
@@ -79,12 +80,15 @@ def official_schema(pytestconfig: pytest.Config) -> Any:
         fetched = subprocess.run(pack, cwd=folder, capture_output=True, text=True, check=False)
         if fetched.returncode != 0:
             pytest.skip(f"npm cannot fetch {SPECIFICATION}: {fetched.stderr.strip()[:200]}")
-        archive = folder / fetched.stdout.split()[-1]
+        (archive,) = folder.glob("*.tgz")
         with tarfile.open(archive) as package:
             member = package.extractfile("package/schemas/3.0.0.json")
             assert member is not None
-            kept.write_bytes(member.read())
-        archive.unlink()
+            (folder / "schema").write_bytes(member.read())
+        # Several workers may come here at once: each puts a whole file in place.
+        part = kept.with_name(f"{os.getpid()}.part")
+        shutil.copy(folder / "schema", part)
+        part.replace(kept)
     return json.loads(kept.read_text(encoding="utf-8"))
 
 
@@ -310,6 +314,17 @@ def test_limits_of_a_payload_are_those_in_the_document() -> None:
 
 
 # --------------------------------------------------------------------------------------- venue against document
+
+
+def test_channels_have_the_addresses_that_topics_are_made_of() -> None:
+    trader, teacher = Principal("{name}", 2, Role.TRADER), Principal("{name}", 3, Role.INSTRUCTOR)
+    assert {key: channel["address"] for key, channel in DOCUMENT["channels"].items()} == {
+        "in": topics.requests(trader), "admin": topics.requests(teacher), "out": topics.reports("{name}"),
+        "copy": topics.copies("{name}"), "tape": topics.TAPE, "snapshot": topics.snapshot("{symbol}"),
+        "update": topics.update("{symbol}"), "status": topics.STATUS,
+    }  # fmt: skip
+    assert topics.requests(trader) == "emex/1/in/{name}"
+    assert topics.snapshot("CEA") == "emex/1/md/CEA/snapshot"
 
 
 def test_who_may_publish_and_read_what() -> None:

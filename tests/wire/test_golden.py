@@ -13,9 +13,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from engine.records import EVENT
+from engine.records import COMMAND, EVENT
 from gateway.wire import codec
 from gateway.wire import messages as m
+from gateway.wire.reasons import DoorReason
 from gateway.wire.records import RECORD, REPORT, REQUEST, content_hash
 from tests.wire.samples import asked
 
@@ -114,13 +115,106 @@ SHORT: list[tuple[m.Message, str]] = [
     (m.Logon(), "91a141"),
     (m.ResendRequest(5), "92a13205"),
     (m.StatusRequest(), "91a24146"),
+    (m.RequestForPositions(), "91a2414e"),
     (m.NewOrderSingle(1, 0, 1, 10), "95a1440100010a"),
     (m.NewOrderSingle(1, 0, 1, 10, 5000), "96a1440100010acd1388"),
-    (m.OrderCancelRequest(2, 1), "93a1460201"),
+    (m.OrderCancelRequest(2), "92a14602"),
+    (m.OrderCancelReplaceRequest(3), "92a14703"),
     (m.OrderCancelReplaceRequest(3, 0, 7, None, 20), "96a147030007c014"),
     (m.OrderMassCancelRequest(4), "92a17104"),
+    (m.Click(5, 0, 1, 10), "95a255430500010a"),
+    (m.Propose(6, 0, 1, 10, 5000, 3), "97a255500600010acd138803"),
+    (m.Decline(7), "92a2555807"),
+    (m.Announce(8, 0, 2, 10, 5000), "96a255410800020acd1388"),
+    (m.Bid(9, 4, 10, 5000), "95a2554209040acd1388"),
+    (m.Surrender(10, 0, 10), "94a255530a000a"),
+    (m.OpenAccount(11, 3), "93a255300b03"),
+    (m.OpenOrders(1, []), "93a2554c0190"),
+    (m.PositionRows(1, 1, b""), "94a2554e0101c400"),
 ]
-"""As clients send them: fields at the end left out, or nil in between."""
+"""As senders leave out what they can: fields at the end, or nil in between."""
+
+NAMES = {
+    "Logon": "next_expected cancel_on_disconnect",
+    "Logout": "",
+    "TestRequest": "test_req_id",
+    "ResendRequest": "begin_seq end_seq",
+    "StatusRequest": "request_id",
+    "RequestForPositions": "request_id",
+    "NewOrderSingle": "seq instrument side qty price_fen ord_type tif until_ns min_qty flags",
+    "OrderCancelRequest": "seq target_seq target_id",
+    "OrderCancelReplaceRequest": "seq target_seq target_id price_fen qty",
+    "OrderMassCancelRequest": "seq instrument side",
+    "Click": "seq instrument side qty price_fen target_id",
+    "Propose": "seq instrument side qty price_fen contra until_ns",
+    "Confirm": "seq target_id",
+    "Decline": "seq target_seq target_id",
+    "Offer": "seq instrument side qty price_fen",
+    "Take": "seq target_id qty",
+    "Announce": "seq instrument side qty price_fen limit_price_fen",
+    "Apply": "seq target_id qty",
+    "Bid": "seq target_id qty price_fen min_qty",
+    "Surrender": "seq instrument qty account",
+    "PackedRequests": "version rows",
+    "OpenAccount": "seq account flags group",
+    "Deposit": "seq account amount_fen",
+    "Withdraw": "seq account amount_fen",
+    "Issue": "seq account instrument qty",
+    "Fine": "seq account amount_fen",
+    "Deduct": "seq account instrument qty",
+    "SetPhase": "seq phase",
+    "DayRoll": "seq date",
+    "SetRule": "seq instrument rule amount_fen",
+    "KillSwitch": "seq account flags",
+    "EndStage": "seq target_id",
+    "LogonReply":
+        "last_seq next_report epoch time_ns rules rules_hash account symbols phase date batch_limit payload_limit "
+        "rate",
+    "Heartbeat": "test_req_id",
+    "SequenceReset": "new_seq",
+    "Reject": "reason text",
+    "BusinessMessageReject": "ref_seq reason text last_ref_seq",
+    "ExecutionReport":
+        "priv_seq time_ns exec_id order_id auction_id client_ref qty leaves_qty amount_fen fee_fen price_fen "
+        "account contra instrument ref_seq exec_type side mode phase reason flags aggressor poss_dup",
+    "AccountReport": "request_id account cash_fen cash_held_fen blocked units next_report",
+    "OpenOrders": "request_id orders last",
+    "PositionRows": "request_id version rows last",
+    "TapeRows": "version rows",
+    "MarketDataSnapshot":
+        "md_seq instrument time_ns entries last_price_fen prev_close_fen low_limit_fen high_limit_fen day_qty "
+        "day_amount_fen",
+    "MarketDataIncremental": "md_seq instrument time_ns entries trades news",
+    "TradingSessionStatus": "time_ns phase date epoch",
+    "COMMAND":
+        "time_ns qty min_qty target_id amount_fen until_ns client_ref price_fen limit_price_fen account contra "
+        "instrument group date rule kind side ord_type tif mode phase flags",
+    "REQUEST": "seq target_seq command",
+    "RECORD": "principal seq content command",
+    "REPORT":
+        "priv_seq time_ns exec_id order_id auction_id client_ref qty leaves_qty amount_fen fee_fen price_fen "
+        "account contra instrument ref_seq exec_type side mode phase reason flags aggressor poss_dup",
+    "EVENT":
+        "seq command_seq time_ns order_id contra_id qty leaves_qty contra_leaves_qty amount_fen fee_fen "
+        "contra_fee_fen client_ref price_fen low_price_fen high_price_fen account contra instrument kind side mode "
+        "phase reason flags",
+}  # fmt: skip
+"""Fields in wire order: two of one type that change places leave the bytes as they were."""
+
+COMMANDS = {
+    "D": 1, "F": 2, "G": 3, "q": 8, "UC": 4, "UP": 5, "UF": 6, "UX": 7, "UO": 12, "UT": 13, "UA": 9, "UY": 10,
+    "UB": 11, "US": 24, "U0": 20, "U1": 21, "U2": 22, "U3": 23, "U4": 25, "U5": 26, "U6": 40, "U7": 41,
+    "U8": 42, "U9": 43, "UG": 44,
+}  # fmt: skip
+"""Number of the command that each type of request becomes."""
+
+REASONS = {
+    "NOT_LOGGED_ON": 1010, "NOT_AUTHORISED": 1040, "SEQ_TOO_OLD": 1050, "DUP_MISMATCH": 1060,
+    "TAKEN_OVER": 1080, "NOT_MSGPACK": 2010, "TOO_LARGE": 2020, "TOO_MANY_IN_BATCH": 2030, "UNKNOWN_TYPE": 2040,
+    "MISSING_FIELD": 2050, "BAD_TYPE": 2060, "OUT_OF_RANGE": 2070, "UNKNOWN_FIELD": 2080, "THROTTLED": 7010,
+    "JOURNAL_UNAVAILABLE": 9010, "OVERLOADED": 9020, "STOPPING": 9030,
+}  # fmt: skip
+"""Numbers of the refusals of the door."""
 
 OF_DIRECTION = {
     "request": get_args(m.Request),
@@ -189,6 +283,31 @@ def test_every_message_has_a_line_in_which_no_two_fields_are_alike() -> None:
         if len(values) == len(set(values)):
             distinct.add(type(message))
     assert distinct == {type(message) for message, _ in GOLDEN}
+
+
+def test_every_message_with_something_to_leave_out_has_a_line_without_it() -> None:
+    least = {type(message) for message, golden in SHORT
+             if len(msgpack.unpackb(bytes.fromhex(golden))) == 1 + required_of(type(message))}  # fmt: skip
+    assert least == {type(message) for message, _ in GOLDEN if type(message).__struct_defaults__}
+
+
+def required_of(kind: type[m.Message]) -> int:
+    return len(m.fields_of(kind)) - len(kind.__struct_defaults__)
+
+
+def test_fields_have_their_names_and_places() -> None:
+    messages = {type(message).__name__: m.fields_of(type(message)) for message, _ in GOLDEN}
+    rows = {name: layout.names or () for name, (layout, *_) in ROWS.items()} | {"COMMAND": COMMAND.names or ()}
+    assert {name: " ".join(names) for name, names in (messages | rows).items()} == NAMES
+    assert NAMES["REPORT"] == NAMES["ExecutionReport"]
+
+
+def test_each_request_becomes_the_command_that_it_always_was() -> None:
+    assert {m.tag_of(kind): int(command) for kind, command in codec.KINDS.items()} == COMMANDS
+
+
+def test_refusals_keep_their_numbers() -> None:
+    assert {reason.name: int(reason) for reason in DoorReason} == REASONS
 
 
 def test_no_two_messages_of_one_direction_begin_alike() -> None:
