@@ -1,8 +1,8 @@
 """Snapshots: named arrays beside the journal, so that a start need not replay everything. A cache, never the only copy.
 
-A snapshot belongs to one commit (its number and its place in the hash chain) and to the sources that wrote it, and names
-the digest of its state: under other sources, or damaged, it is passed over, and the one before it, or the whole journal,
-is replayed instead.
+A snapshot belongs to one commit (its number and its place in the hash chain) and to the sources that wrote it, and
+names the digest of its state: under other sources, or damaged, it is passed over, and the one before it, or the whole
+journal, is replayed instead.
 """
 
 import hashlib
