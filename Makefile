@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo lint fmt test test-py test-bounds cover fuzz mutants seeds fit bench clean
+.PHONY: help setup demo lint fmt test test-py test-bounds cover fuzz faults fuzz-gateway flood mutants seeds fit bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,21 @@ cover: setup ## line and branch coverage, measured with the compiler off
 
 fuzz: setup ## long: millions of random commands, fast engine against reference
 	$(BIN)/python -m tests.oracle.campaign
+
+faults: setup ## long: kill -9, power cuts, damaged journals, repeated requests
+	$(BIN)/python -m tests.faults.kills --kills 300 --seed 1
+	$(BIN)/python -m tests.faults.power --cuts 10000 --seed 1
+	$(BIN)/python -m tests.faults.damage --count 10000 --seed 1
+	$(BIN)/python -m tests.faults.duplicates --requests 1000000 --seed 1
+
+fuzz-gateway: setup ## long: hostile payloads, packets, sessions and sockets
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]' -c constraints.txt
+	$(BIN)/python -m tests.fuzz.codec --runs 10000000 --seed 1
+	$(BIN)/python -m tests.fuzz.session --runs 1000000 --seed 1
+	$(BIN)/python -m tests.fuzz.sockets --connections 100000 --seed 1
+
+flood: setup ## what one misbehaving client costs the others
+	$(BIN)/python -m bench.flood
 
 mutants: setup ## plant bugs in the core, one by one; the spec tables must notice each
 	@$(BIN)/python -m tests.mutants

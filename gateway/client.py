@@ -30,6 +30,7 @@ from gateway.transports.link import Link, open_link
 from gateway.wire import codec, topics
 from gateway.wire import messages as m
 from gateway.wire.reasons import DoorReason
+from gateway.wire.records import RESEND_LIMIT
 from gateway.wire.topics import Principal, Role
 
 _RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -179,6 +180,8 @@ class Trader:
         self._patterns: dict[str, None] = {topics.reports(name): None, topics.STATUS: None}
         self._missing: tuple[int, float] = 0, 0.0
         """Since which report some are missing, and when they were asked for."""
+        self._known_end = 0
+        """The highest report that is known of, plus one."""
         self._asked: dict[int, _Asked] = {}
         self._numbers = itertools.count(1)
         self._reports: list[asyncio.Queue[m.ExecutionReport]] = []
@@ -351,6 +354,7 @@ class Trader:
 
     def _log_on(self) -> None:
         """Ask for the session, and for the reports from the next one on."""
+        self._missing = self._next_report, asyncio.get_running_loop().time()
         self._publish([m.Logon(self._next_report, self._cancel_on_disconnect)])
 
     async def _keep_connected(self) -> None:
@@ -424,6 +428,7 @@ class Trader:
                     self._on_status(reply)
                 case m.SequenceReset():
                     self._next_report = max(self._next_report, reply.new_seq)
+                    self._missing = self._next_report, self._missing[1]
                 case m.TapeRows():
                     if self.on_tape is not None:
                         self.on_tape(reply.rows)
@@ -433,6 +438,7 @@ class Trader:
     def _on_logon(self, reply: m.LogonReply) -> None:
         first = self.session is None
         self.session = reply
+        self._known_end = max(self._known_end, reply.next_report)
         if first:
             self._next_report = reply.next_report
             self._seq = itertools.count(max(reply.last_seq + 1, next(self._seq)))
@@ -447,6 +453,7 @@ class Trader:
     def _on_report(self, report: m.ExecutionReport) -> None:
         if report.ref_seq:
             self._settle(report.ref_seq, report)
+        self._known_end = max(self._known_end, report.priv_seq + 1)
         if report.priv_seq < self._next_report:
             return
         if self.session is not None and report.priv_seq > self._next_report:
@@ -455,6 +462,8 @@ class Trader:
         self._next_report = report.priv_seq + 1
         for queue in self._reports:
             queue.put_nowait(report)
+        if self._next_report == self._missing[0] + RESEND_LIMIT and self._next_report < self._known_end:
+            self._ask_for_missing()
 
     def _ask_for_missing(self) -> None:
         """Reports were lost on the way (a Logon that is under way asks for them anyway)."""

@@ -37,6 +37,7 @@ from gateway.wire.records import (
     PAYLOAD_LIMIT,
     RECORD,
     REQUEST,
+    RESEND_LIMIT,
     VERSION,
     content_hash,
     position_row,
@@ -542,9 +543,9 @@ class Desk:
         return [m.PositionRows(request_id, VERSION, rows[at : at + page].tobytes(), at == cuts[-1]) for at in cuts]
 
     def _resend(self, session: Session, begin: int, end: int) -> None:
-        """Private reports again, as far as they are kept."""
+        """Private reports again, as far as they are kept; not all of a long past at once, which chokes a connection."""
         rows = self.replica.principal(session.principal.number).reports_since(begin)
-        rows = rows[rows["priv_seq"] <= end].copy()
+        rows = rows[rows["priv_seq"] <= end][:RESEND_LIMIT].copy()
         if len(rows) and rows["priv_seq"][0] > begin:
             self._reply(session, [m.SequenceReset(int(rows["priv_seq"][0]))])
         rows["poss_dup"] = 1

@@ -2,6 +2,7 @@
 
     store.py       the journal: SQLite, one row per group commit, checksum and hash chain
     witness.py     a side file that notices a lost tail
+    disk.py        what both ask of the file system
     snapshots.py   a cache of the state, so that a start is quick
     errors.py      what can go wrong
 

@@ -8,7 +8,6 @@ journal, is replayed instead.
 import hashlib
 import json
 import os
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -54,6 +53,8 @@ class Snapshots:
         meta = {"number": snapshot.number, "chain": snapshot.chain, "sources": self._sources,
                 "digest": _digest(snapshot.tables)}  # fmt: skip
         text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+        for left in self._folder.glob("*.tmp"):
+            left.unlink()
         with unfinished.open("wb") as file:
             np.savez(file, allow_pickle=False, **{_META: text}, **snapshot.tables)
             file.flush()
@@ -73,7 +74,8 @@ class Snapshots:
                         log.info("snapshot of other sources, passed over", file=path.name)
                         continue
                     tables = {name: stored[name] for name in stored.files if name != _META}
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            # A bit in the wrong place of an archive can raise anything; whatever it is, there is another way.
+            except Exception as error:  # noqa: BLE001
                 log.warning("snapshot cannot be read, passed over", file=path.name, error=str(error))
                 continue
             if meta.get("digest") != _digest(tables):

@@ -91,6 +91,8 @@ class Journal:
         self._failed: JournalFailedError | None = None
         self.header: Mapping[str, str] = {}
         """What `create` was given."""
+        self._begin = b""
+        """Digest of the header."""
         self.head = Head(0, 0, b"")
 
     @classmethod
@@ -113,6 +115,7 @@ class Journal:
     @classmethod
     def open(cls, path: Path, *, disk: Disk = _REAL) -> Self:
         """An existing journal, to go on with. Raises `JournalError`, also where another process has it open."""
+        _expect(path, disk)
         lock = _take_lock(path)
         try:
             return cls._read(path, disk, lock)
@@ -123,13 +126,12 @@ class Journal:
     @classmethod
     def read_only(cls, path: Path, *, disk: Disk = _REAL) -> Self:
         """For reading, also while another process appends. Raises `JournalError`."""
+        _expect(path, disk)
         return cls._read(path, disk, None)
 
     @classmethod
     def _read(cls, path: Path, disk: Disk, lock: IO[bytes] | None) -> Self:
         """A journal of which header, pages, last commit and witness have been checked; to go on with, given a lock."""
-        if not disk.exists(path):
-            raise JournalError(f"{path}: there is no such journal")
         seen = _hear_witness(path, disk)
         flags = apsw.SQLITE_OPEN_READONLY if lock is None else apsw.SQLITE_OPEN_READWRITE
         try:
@@ -137,7 +139,7 @@ class Journal:
         except apsw.Error as error:
             raise _unreadable(path, error) from None
         try:
-            journal._load_header()
+            journal._load_header(seen)
             journal._load_head(seen)
             if lock is not None:
                 journal._settle()
@@ -146,7 +148,7 @@ class Journal:
             raise
         return journal
 
-    def _load_header(self) -> None:
+    def _load_header(self, seen: Seen) -> None:
         """Refuse a journal whose header, or whose tables themselves, are not what was written."""
         try:
             tables = {str(name): text for name, text in self._db.execute("SELECT name, sql FROM sqlite_schema")}
@@ -154,9 +156,9 @@ class Journal:
         except (apsw.Error, UnicodeDecodeError) as error:
             raise _unreadable(self.path, error) from None
         digest = stored.pop(_DIGEST, "")
-        if tables != _TABLES or _header_digest(stored).hex() != digest:
+        if tables != _TABLES or not _header_digest(stored).hex() == digest == seen.header.hex():
             raise JournalDamagedError(f"{self.path}: the header (before commit 1, record 1) is not what was written")
-        self.header = stored
+        self.header, self._begin = stored, bytes.fromhex(digest)
 
     def _load_head(self, seen: Seen) -> None:
         """Refuse a journal with pages out of order, a broken last commit, or without what the witness has seen."""
@@ -167,8 +169,6 @@ class Journal:
             raise self._first_fault(error) from None
         if state != "ok":
             raise self._first_fault(str(state).splitlines()[-1])
-        # The first ties the header to the chain, which a start from a snapshot would not look at.
-        self._place(min(1, last))
         self.head = self._place(last)
         if seen.number > last:
             lost = f"commit {last + 1} (from record {self.head.records + 1}) and later ones are missing"
@@ -198,10 +198,13 @@ class Journal:
             if not _fold(self._db):
                 raise JournalError(f"{self.path}: is being read by another process, try again")
             self._db.set_busy_timeout(0)
-            self._witness.write(Seen(self.head.number, self.head.digest))
+            self._witness.write(self._seen(self.head.number, self.head.digest))
             self._witness.sync()
         except (apsw.Error, OSError) as error:
             raise JournalError(f"{self.path}: cannot be opened: {error}") from None
+
+    def _seen(self, number: int, digest: bytes) -> Seen:
+        return Seen(number, digest, self._begin)
 
     def append(self, payload: bytes, records: int, time_ns: int) -> int:
         """Make one commit durable; returns its number.
@@ -221,7 +224,7 @@ class Journal:
         try:
             self._db.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?)", row)
             assert self._witness is not None
-            self._witness.write(Seen(number, digest))
+            self._witness.write(self._seen(number, digest))
         except (apsw.Error, OSError) as error:
             raise self._fail(f"commit {number} failed", error) from None
         self.head = Head(number, first + records - 1, digest)
@@ -264,7 +267,7 @@ class Journal:
 
     def _place(self, number: int) -> Head:
         """Where the journal ended when that commit was its last; verified against what is stored before it."""
-        before = place = Head(0, 0, _header_digest(self.header))
+        before = place = Head(0, 0, self._begin)
         if number == 0:
             return place
         query = "SELECT number, first_record + records - 1, digest FROM commits WHERE number = ?"
@@ -364,6 +367,11 @@ def _witness_of(path: Path) -> Path:
     return _beside(path, ".witness")
 
 
+def _expect(path: Path, disk: Disk) -> None:
+    if not disk.exists(path):
+        raise JournalError(f"{path}: there is no such journal")
+
+
 def _take_lock(path: Path) -> IO[bytes]:
     """Held by the one process that writes a journal."""
     try:
@@ -395,7 +403,7 @@ def _refuse_to_replace(path: Path, disk: Disk) -> None:
 
 def _make(path: Path, header: Mapping[str, str], disk: Disk) -> None:
     """Write a new journal beside its place, and give it its name when it is whole and durable."""
-    new = _beside(path, ".new")
+    new, begin = _beside(path, ".new"), _header_digest(header)
     try:
         for suffix in ("", "-wal", "-journal"):
             disk.remove(_beside(new, suffix))
@@ -404,14 +412,14 @@ def _make(path: Path, header: Mapping[str, str], disk: Disk) -> None:
             with db:
                 for statement in _TABLES.values():
                     db.execute(statement)
-                rows = [*header.items(), (_DIGEST, _header_digest(header).hex())]
+                rows = [*header.items(), (_DIGEST, begin.hex())]
                 db.executemany("INSERT INTO header VALUES (?, ?)", rows)
             db.execute("PRAGMA journal_mode = WAL").fetchall()
         finally:
             db.close()
         witness = Witness(_witness_of(path), disk)
         try:
-            witness.begin(Seen(0, _header_digest(header)))
+            witness.begin(Seen(0, begin, begin))
         finally:
             witness.close()
         disk.sync_folder(path.parent)

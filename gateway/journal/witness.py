@@ -1,4 +1,4 @@
-"""A side file that names the journal's last commit: a journal that has lost its tail is not mistaken for a whole one.
+"""A side file that names a journal's header and last commit: one that has lost its tail is not taken for a whole one.
 
 It is made, durably, before the journal has its name, so that a journal without witness has lost it. Two slots are
 written in turn, each with its own checksum: a torn write spoils one, the other still stands. A slot is written after
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from gateway.journal.disk import Disk
 
-_SLOT = struct.Struct("<q16sI")
+_SLOT = struct.Struct("<q16s16sI")
 _STRIDE = 512
 """The slots lie in different sectors."""
 
@@ -22,7 +22,11 @@ class Seen(NamedTuple):
     """What the witness says."""
 
     number: int
+    """Of the last commit."""
     digest: bytes
+    """Of the last commit."""
+    header: bytes
+    """Digest of the header, which a start from a snapshot does not tie to the commit."""
 
 
 class Witness:
@@ -44,9 +48,9 @@ class Witness:
         for start in (0, _STRIDE):
             part = data[start : start + _SLOT.size]
             if len(part) == _SLOT.size:
-                number, digest, crc = _SLOT.unpack(part)
+                *said, crc = _SLOT.unpack(part)
                 if zlib.crc32(part[:-4]) == crc:
-                    found.append(Seen(number, digest))
+                    found.append(Seen(*said))
         if not found:
             raise ValueError("both slots of the witness are spoilt")
         return max(found)
@@ -76,5 +80,5 @@ class Witness:
 
 
 def _slot(seen: Seen) -> bytes:
-    body = _SLOT.pack(seen.number, seen.digest, 0)[:-4]
+    body = _SLOT.pack(*seen, 0)[:-4]
     return body + struct.pack("<I", zlib.crc32(body))

@@ -129,13 +129,8 @@ class Host:
         """The disk has answered."""
         self._committing = False
         with self._stopping_on_error():
-            error = commit.exception()
-            if isinstance(error, JournalError):
-                self._send(self.desk.fail(error))
-                self.stopped.set()
-            elif error is not None:
-                raise error
-            elif not self.desk.failed:
+            commit.result()
+            if not self.desk.failed:
                 self._finish(turn)
 
     def _finish(self, turn: Turn) -> None:
@@ -161,6 +156,9 @@ class Host:
         """Whatever goes wrong in a turn stops the venue, because its state is then in doubt."""
         try:
             yield
+        except JournalError as error:
+            self._send(self.desk.fail(error))
+            self.stopped.set()
         except Exception as error:
             log.exception("turn failed")
             self.desk.failed = error

@@ -45,7 +45,7 @@ class Logon(Message, tag="A"):
     """Opens a connection's session (FIX A). Answered by `LogonReply`, then by the missed reports."""
 
     next_expected: PrivSeq = 0
-    """First private report wanted again; 0 = only new ones (FIX 789)."""
+    """First private report wanted again; 0 = only new ones (FIX 789). As many come as for one `ResendRequest`."""
     cancel_on_disconnect: bool = False
     """Cancel all my orders when this connection ends."""
 
@@ -61,7 +61,7 @@ class TestRequest(Message, tag="1"):
 
 
 class ResendRequest(Message, tag="2"):
-    """Private reports again, both ends included; end 0 = all so far."""
+    """Private reports again, both ends included; end 0 = all so far. At most 2,000 come: then ask on from there."""
 
     begin_seq: PrivSeq
     end_seq: PrivSeq = 0
@@ -377,7 +377,9 @@ class Reject(Message, tag="3"):
 
 
 class BusinessMessageReject(Message, tag="j"):
-    """Requests that were read, but refused by the door together; they were not journaled and may be sent again."""
+    """Requests that were read, but refused by the door together; they were not journaled. They may be sent again: with
+    the same numbers as long as no later number of the account has been processed, else with new ones.
+    """
 
     ref_seq: Annotated[int, Meta(ge=0, le=2**32 - 1)]
     """Number of the first of them; 0 = only queries."""

@@ -80,6 +80,23 @@ def test_reports_that_are_no_longer_kept_are_announced_as_a_gap(monkeypatch: pyt
     assert reports(rest)[0].priv_seq == reset.new_seq > 1
 
 
+def test_a_long_past_comes_in_pages_that_no_connection_chokes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk_module, "RESEND_LIMIT", 50)
+    venue, (anna,) = venue_with("anna")
+    for begin in range(1, 121, 40):
+        anna.send(*(order(seq) for seq in range(begin, begin + 40)))
+        venue.turn()
+    anna.replies()
+
+    def numbers(query: m.Message) -> list[int]:
+        return [report.priv_seq for report in reports(anna.ask(query))]
+
+    assert numbers(m.ResendRequest(1)) == list(range(1, 51))
+    assert numbers(m.ResendRequest(51)) == list(range(51, 101))
+    assert numbers(m.ResendRequest(101)) == list(range(101, 122))
+    assert numbers(m.Logon(2)) == list(range(2, 52))
+
+
 def test_cancel_on_disconnect_cancels_what_rests_and_what_still_waits() -> None:
     venue, (anna,) = venue_with("anna")
     anna.ask(m.Logon(cancel_on_disconnect=True))

@@ -13,7 +13,9 @@ import mqtt5
 import pytest
 
 from engine.codes import EventKind, RejectReason, Side
+from gateway import client as client_module
 from gateway.client import Trader
+from gateway.desk import desk as desk_module
 from gateway.serve import Running
 from gateway.transports.link import Link, open_link
 from gateway.wire import codec, topics
@@ -231,6 +233,30 @@ def test_reports_missed_while_away_come_with_the_next_logon(on: Callable[[Test],
         assert [(r.priv_seq, r.exec_type, r.qty) for r in missed] == [
             (last + 1, EventKind.TRADE, 2), (last + 2, EventKind.TRADE, 1),
         ]  # fmt: skip
+
+    on(test)
+
+
+def test_a_client_that_missed_more_than_comes_at_once_asks_on_until_it_has_everything(
+    on: Callable[[Test], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (client_module, desk_module):
+        monkeypatch.setattr(module, "RESEND_LIMIT", 20)
+
+    async def test(door: Door) -> None:
+        (ben,) = await door.entered("ben")
+        async with door.trader("anna") as anna:
+            order_id = (await anna.sell("ANY", 500, 1000)).order_id
+            reports = anna.reports()
+            assert anna._link is not None
+            anna._link.abort()
+            for seq in range(1, 104):
+                await ben.ask(order(seq, BUY, 1))
+            fills = [await asyncio.wait_for(anext(reports), 10) for _ in range(103)]
+            assert [fill.leaves_qty for fill in fills] == list(range(499, 396, -1))
+            assert {fill.order_id for fill in fills} == {order_id}
+            first = fills[0].priv_seq
+            assert [fill.priv_seq for fill in fills] == list(range(first, first + 103))
 
     on(test)
 
