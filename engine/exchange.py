@@ -86,6 +86,8 @@ class Exchange:
             message = f"commands must be rows of records.COMMAND, got {commands.dtype}"
             raise TypeError(message)
         commands = np.ascontiguousarray(commands)
+        if not commands.flags.writeable:  # to the compiler another type, for which it would begin anew
+            commands = commands.copy()
         market = self._market[0]
         parts = []
         done = 0

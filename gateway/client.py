@@ -377,7 +377,9 @@ class Trader:
                     await asyncio.sleep(wait)
 
     def _ask_again(self) -> None:
-        """Log on once more where an answer is overdue: whatever is open is then sent again."""
+        """Log on once more where an answer is overdue: whatever is open is then sent again; ask for missing reports."""
+        if self._next_report < self._known_end:
+            self._ask_for_missing()
         since = [waiting.sent[-1] for waiting in self._open.values() if waiting.sent]
         since += [asked.since for asked in self._asked.values()]
         if since and min(since) < asyncio.get_running_loop().time() - ANSWER_SECONDS:

@@ -4,7 +4,7 @@ Only the time of a commit is observed as it happens; everything else is collecte
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import HTTPServer
 from threading import Thread
 
@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from gateway.desk.desk import Desk, JournalLike
 from gateway.gatekeeper import Gatekeeper
 from gateway.transports.bridge import Bridge
+from gateway.transports.door import Door
 from gateway.transports.mqtt import MqttServer
 
 _COMMIT_BUCKETS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0)
@@ -40,10 +41,18 @@ class TimedJournal:
 class VenueCollector(Collector):
     """Counters of desk, server and gatekeeper as Prometheus sees them."""
 
-    def __init__(self, desk: Desk, server: MqttServer, gatekeeper: Gatekeeper, bridge: Bridge | None = None) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        server: MqttServer,
+        gatekeeper: Gatekeeper,
+        doors: Sequence[Door],
+        bridge: Bridge | None = None,
+    ) -> None:
         self._desk = desk
         self._server = server
         self._gatekeeper = gatekeeper
+        self._doors = doors
         self._bridge = bridge
 
     def collect(self) -> Iterator[Metric]:
@@ -64,8 +73,8 @@ class VenueCollector(Collector):
         yield GaugeMetricFamily("emex_backlog", "Requests that wait for their turn", desk.backlog)
         yield GaugeMetricFamily("emex_connections", "Open connections", len(self._server.connections))
         yield CounterMetricFamily("emex_connections_cut", "Connections cut because they did not read", self._server.cut)
-        yield CounterMetricFamily("emex_connections_turned_away", "Connections closed at once: too many",
-                                  self._server.turned_away)  # fmt: skip
+        turned_away = self._server.turned_away + sum(door.turned_away for door in self._doors)
+        yield CounterMetricFamily("emex_connections_turned_away", "Connections closed at once: too many", turned_away)
         yield CounterMetricFamily("emex_protocol_errors", "Connections closed because of what they sent",
                                   self._server.refused_packets)  # fmt: skip
         logons = CounterMetricFamily("emex_logons", "Attempts to log on", labels=["outcome"])

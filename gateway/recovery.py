@@ -103,8 +103,8 @@ def replay(replica: Replica, journal: Journal, after: int = 0) -> Iterator[tuple
 
 
 def records_of(commit: Commit) -> np.ndarray:
-    """RECORD rows of one commit, shape (n,)."""
-    return np.frombuffer(commit.payload, RECORD)
+    """RECORD rows of one commit, shape (n,); writable, because to the compiler read-only rows are of another type."""
+    return np.frombuffer(bytearray(commit.payload), RECORD)
 
 
 def _belongs(journal: Journal, number: int, chain: str) -> bool:

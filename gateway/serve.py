@@ -9,6 +9,7 @@ When the journal fails the venue stops by itself with exit status 1; the next st
 
 import asyncio
 import contextlib
+import resource
 import signal
 import ssl
 import sys
@@ -38,6 +39,7 @@ from gateway.journal.store import Head
 from gateway.metrics import TimedJournal, VenueCollector, serve_metrics
 from gateway.recovery import Venue, create, recover
 from gateway.transports.bridge import Bridge, Broker
+from gateway.transports.door import Door
 from gateway.transports.host import Host
 from gateway.transports.mqtt import MAX_PACKET, MqttServer
 from gateway.transports.pipes import Pipe, WebSocketPipe
@@ -51,6 +53,8 @@ SNAPSHOT_REST = 10
 """So many times as long as a snapshot took none is taken: under a heavy load they must not be all that is done."""
 CHECKPOINT_BYTES = 64 * 1024 * 1024
 """Size of the write-ahead log at which it is folded into the journal."""
+_FILES = 65_536
+"""Open files, where the system knows no limit."""
 _CONNACK = {Refusal.BAD_CREDENTIALS: 0x86, Refusal.LOCKED_OUT: 0x8A, Refusal.BUSY: 0x89}
 _DEMO = (("operator", Role.INSTRUCTOR), ("anna", Role.TRADER), ("ben", Role.TRADER))
 
@@ -132,7 +136,7 @@ class Running:
         """Whether the write-ahead log has been folded in but for its last part."""
         self._snapshot_at = self.venue.replica.exchange.event_seq
         self._snapshot_rest = 0.0
-        self._listeners: list[asyncio.Server] = []
+        self._doors: list[Door] = []
         self._stop_metrics: Callable[[], None] = lambda: None
         self._ticker: asyncio.Task[None] | None = None
 
@@ -153,7 +157,7 @@ class Running:
                 "websocket", lambda: WebSocketPipe(accept, clock, max_frame=2 * MAX_PACKET), options.websocket_port, tls
             )
         if options.metrics_port is not None:
-            self._registry.register(VenueCollector(self.desk, self.server, self.gatekeeper, self.bridge))
+            self._registry.register(VenueCollector(self.desk, self.server, self.gatekeeper, self._doors, self.bridge))
             http, thread = serve_metrics(self._registry, options.host, options.metrics_port)
             self.ports["metrics"] = http.server_port
 
@@ -172,8 +176,8 @@ class Running:
 
     async def __aexit__(self, *_: object) -> None:
         """The graceful end."""
-        for listener in self._listeners:
-            listener.close()
+        for door in self._doors:
+            door.close()
         if self._ticker is not None:
             self._ticker.cancel()
         if not self.desk.failed:
@@ -202,9 +206,9 @@ class Running:
     async def _listen(
         self, name: str, make: Callable[[], asyncio.BaseProtocol], port: int, tls: ssl.SSLContext | None
     ) -> None:
-        listener = await asyncio.get_running_loop().create_server(make, self.options.host, port, ssl=tls, backlog=512)
-        self._listeners.append(listener)
-        self.ports[name] = listener.sockets[0].getsockname()[1]
+        door = Door(make, tls, time.monotonic)
+        self.ports[name] = await door.open(self.options.host, port)
+        self._doors.append(door)
 
     def _openings(self) -> np.ndarray:
         """Commands that open and endow traders' accounts which the venue does not know yet."""
@@ -272,6 +276,8 @@ class Running:
 def serve(options: Options, announce: Callable[["Running"], None]) -> bool:
     """Serve until told to stop; False when the journal has failed. `announce` is called once it listens."""
     compile_all()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard != resource.RLIM_INFINITY else _FILES, hard))
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

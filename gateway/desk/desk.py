@@ -55,6 +55,8 @@ BACKLOG_LIMIT = 10_000
 _UNKNOWN_ID = 2**62
 _NOTHING = np.zeros((0, REQUEST_WORDS), np.uint64)
 _REPORTS_A_PAYLOAD = 200
+_ROWS_A_TOKEN = 200
+"""An answer costs its asker one request of his quota for each so many rows, beside the question itself."""
 _PAGE_HEADER = 32
 """Bytes of a page of positions beside its rows, at most."""
 
@@ -507,7 +509,7 @@ class Desk:
             case m.ResendRequest():
                 self._resend(session, max(1, query.begin_seq), query.end_seq or told.next_report - 1)
             case m.StatusRequest():
-                self._reply(session, self._status(number, query.request_id))
+                self._reply(session, self._status(session, number, query.request_id))
             case m.RequestForPositions():
                 self._reply(session, self._positions(query.request_id))
 
@@ -521,13 +523,14 @@ class Desk:
             0 if free else self.terms.quota.rate,
         )  # fmt: skip
 
-    def _status(self, number: int, request_id: int) -> list[m.Message]:
+    def _status(self, session: Session, number: int, request_id: int) -> list[m.Message]:
         holdings = self.replica.exchange.holdings(number)
         if holdings is None:
             return [m.OpenOrders(request_id, [])]
         cash, held, blocked, units = holdings
         next_report = self.replica.principal(number).next_report
         orders = self.replica.exchange.living(number).tolist()
+        self._throttle(session, self._now_ns).charge(len(orders) // _ROWS_A_TOKEN)
         cuts = range(0, len(orders), _REPORTS_A_PAYLOAD) or range(1)
         pages = [m.OpenOrders(request_id, orders[at : at + _REPORTS_A_PAYLOAD], at == cuts[-1]) for at in cuts]
         return [m.AccountReport(request_id, number, cash, held, blocked, units, next_report), *pages]
@@ -546,6 +549,7 @@ class Desk:
         """Private reports again, as far as they are kept; not all of a long past at once, which chokes a connection."""
         rows = self.replica.principal(session.principal.number).reports_since(begin)
         rows = rows[rows["priv_seq"] <= end][:RESEND_LIMIT].copy()
+        self._throttle(session, self._now_ns).charge(len(rows) // _ROWS_A_TOKEN)
         if len(rows) and rows["priv_seq"][0] > begin:
             self._reply(session, [m.SequenceReset(int(rows["priv_seq"][0]))])
         rows["poss_dup"] = 1
@@ -582,7 +586,7 @@ class Desk:
 
 
 def _take_from(session: Session, limit: int) -> tuple[np.ndarray, list[Query], list[Payload]]:
-    """Up to `limit` requests of one session: rows, then queries; after a query its rows wait for the next turn."""
+    """Up to `limit` requests of one session: rows, then one query; what comes after it waits for the next turn."""
     rows: list[np.ndarray] = []
     queries: list[Query] = []
     done: list[Payload] = []
@@ -591,9 +595,9 @@ def _take_from(session: Session, limit: int) -> tuple[np.ndarray, list[Query], l
         payload = session.pending[0]
         while payload.parts and count < limit:
             part = payload.parts[0]
+            if queries:
+                break
             if isinstance(part, np.ndarray):
-                if queries:
-                    break
                 rows.append(part[: limit - count])
                 count += len(rows[-1])
                 if len(rows[-1]) == len(part):

@@ -38,6 +38,10 @@ class _Bucket:
         self._tokens -= count
         return True
 
+    def owe(self, count: int) -> None:
+        """Take `count` tokens whether or not they are there."""
+        self._tokens -= count
+
 
 class Throttle:
     """One principal's quota."""
@@ -60,6 +64,11 @@ class Throttle:
         if orders == 0:
             return self._cancels.take(cancels, now_ns)
         return self._orders.take(orders + cancels, now_ns)
+
+    def charge(self, count: int) -> None:
+        """What was asked has turned out to cost so much more."""
+        if self._limited:
+            self._orders.owe(count)
 
     def flooding(self) -> bool:
         """Whether the principal goes on asking far too much."""

@@ -8,10 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.codes import CommandKind, EventKind
+from engine.core.apply_ledger import apply_ledger
+from engine.core.apply_other import apply_other
+from engine.core.apply_screen import apply_screen
 from engine.digest import state_digest
 from engine.records import empty_commands
 from gateway import recovery
 from gateway.desk.replica import Replica
+from gateway.desk.reports import write_reports
 from gateway.journal.errors import JournalDamagedError, JournalError
 from gateway.journal.snapshots import Snapshot
 from gateway.recovery import Venue, create, recover
@@ -71,6 +75,25 @@ def test_a_venue_comes_back_as_it_was(tmp_path: Path) -> None:
     again = recover(tmp_path / "journal")
     assert same(again.replica, venue.replica)
     assert (again.replayed, again.book.rules_hash) == (60, venue.book.rules_hash)
+    again.journal.close()
+
+
+def test_a_recovery_compiles_nothing_that_the_running_venue_had_not(tmp_path: Path) -> None:
+    venue = create(tmp_path / "journal", "generic")
+    grow(venue, 30, 1)
+    for _ in range(20):  # commits of one record, whose rows lie in memory as they were read
+        records = np.zeros(1, RECORD)
+        records["command"] = empty_commands(1)
+        records["command"]["kind"], records["command"]["account"] = CommandKind.MASS_CANCEL, 2
+        records["command"]["time_ns"] = venue.replica.last_ns + 1
+        venue.journal.append(records.tobytes(), 1, venue.replica.last_ns + 1)
+        venue.replica.apply(records)
+    venue.journal.close()
+    kernels = apply_screen, apply_ledger, apply_other, write_reports
+    before = [len(getattr(kernel, "signatures", ())) for kernel in kernels]
+    again = recover(tmp_path / "journal")
+    assert [len(getattr(kernel, "signatures", ())) for kernel in kernels] == before
+    assert same(again.replica, venue.replica)
     again.journal.close()
 
 

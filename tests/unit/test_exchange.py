@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from engine.codes import CommandKind, EventKind, OrdType, Phase, RejectReason, Side
+from engine.core.apply_ledger import apply_ledger
+from engine.core.apply_screen import apply_screen
 from engine.digest import EventDigest, state_digest
 from engine.exchange import Exchange
 from engine.records import COMMAND, EVENT, command, empty_commands
@@ -170,6 +172,16 @@ def test_rows_that_are_not_contiguous_are_taken_as_they_read() -> None:
     strided = Exchange(compiled("cn-cea")).submit(rows[::2])
     plain = Exchange(compiled("cn-cea")).submit(rows[::2].copy())
     assert strided.tobytes() == plain.tobytes()
+
+
+def test_rows_that_cannot_be_written_need_no_other_version_of_a_loop() -> None:
+    exchange = opened("generic", 2)
+    rows = order(Side.BUY, 100_00)
+    expected = opened("generic", 2).submit(rows).tobytes()
+    before = [len(getattr(loop, "signatures", ())) for loop in (apply_screen, apply_ledger)]
+    rows.flags.writeable = False
+    assert exchange.submit(rows).tobytes() == expected
+    assert [len(getattr(loop, "signatures", ())) for loop in (apply_screen, apply_ledger)] == before
 
 
 def test_events_are_a_copy_that_later_commands_do_not_touch() -> None:
