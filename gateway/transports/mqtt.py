@@ -175,7 +175,7 @@ class Connection:
         self._buffer += data
         if self._authenticating is None:
             self._read()
-        elif not self._paused:
+        if self._authenticating is not None and not self._paused:  # a stranger's bytes are not collected
             self._paused = True
             self._pipe.pause()
 

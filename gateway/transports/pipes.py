@@ -10,7 +10,6 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
-from websockets.exceptions import InvalidHandshake
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
@@ -129,7 +128,8 @@ class WebSocketPipe(Pipe):
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
             if isinstance(event, Request):
-                self._shake_hands(event)
+                if not self._protocol.eof_sent:  # what came behind it has ended the connection already
+                    self._shake_hands(event)
             elif isinstance(event, Frame) and event.opcode in (Opcode.BINARY, Opcode.CONT):
                 self._hand_over(bytes(event.data))
             elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
@@ -157,8 +157,6 @@ class WebSocketPipe(Pipe):
     def _shake_hands(self, request: Request) -> None:
         response = self._protocol.accept(request)
         self._protocol.send_response(response)
-        if self._protocol.handshake_exc is not None:
-            assert isinstance(self._protocol.handshake_exc, InvalidHandshake)
 
     def _flush(self) -> None:
         for data in self._protocol.data_to_send():

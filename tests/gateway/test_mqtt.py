@@ -404,6 +404,23 @@ def test_mqtt_over_websocket_is_the_same_door(tmp_path: Path) -> None:
     run(test())
 
 
+@pytest.mark.parametrize("rest", [b"", b"GET / HTTP/1.1\r\n\r\n", b"x"], ids=["one request", "two", "and more"])
+def test_a_refused_handshake_is_answered_at_most_once_and_closed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, rest: bytes
+) -> None:
+    async def test() -> None:
+        async with running(tmp_path, websocket_port=0) as venue:
+            reader, writer = await asyncio.open_connection("127.0.0.1", venue.ports["websocket"])
+            writer.write(b"GET /mqtt HTTP/1.1\r\nHost: here\r\n\r\n" + rest)
+            answer = await asyncio.wait_for(reader.read(), 10)
+            assert answer.count(b"HTTP/1.1 426 ") == answer.count(b"HTTP/1.1") <= 1
+            assert answer or rest
+            writer.close()
+
+    run(test())
+    assert caplog.text == ""
+
+
 def test_tls_where_there_is_a_certificate(tmp_path: Path) -> None:
     made = subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", tmp_path / "key",
