@@ -53,6 +53,8 @@ SNAPSHOT_REST = 10
 """So many times as long as a snapshot took none is taken: under a heavy load they must not be all that is done."""
 CHECKPOINT_BYTES = 64 * 1024 * 1024
 """Size of the write-ahead log at which it is folded into the journal."""
+_LOOK_COMMITS = 64
+"""The log's size is looked at so often."""
 _FILES = 65_536
 """Open files, where the system knows no limit."""
 _CONNACK = {Refusal.BAD_CREDENTIALS: 0x86, Refusal.LOCKED_OUT: 0x8A, Refusal.BUSY: 0x89}
@@ -252,7 +254,7 @@ class Running:
         elif self._folded:
             self._folded = False
             journal.empty_log()
-        elif journal.wal_bytes() > CHECKPOINT_BYTES:
+        elif journal.head.number % _LOOK_COMMITS == 0 and journal.wal_bytes() > CHECKPOINT_BYTES:
             self._folded = True
             self._work(journal.checkpoint)
 

@@ -274,11 +274,11 @@ class Desk:
             if isinstance(part, m.RequestForPositions) and not topics.may_read(session.principal, topics.TAPE):
                 raise WireError(DoorReason.NOT_AUTHORISED, "expected somebody who may read the tape")
             if isinstance(part, np.ndarray):
-                kinds = part["command"]["kind"]
-                if not self._authorise(session.principal, part, kinds):
+                commands = part["command"]
+                if not self._authorise(session.principal, commands):
                     raise WireError(DoorReason.NOT_AUTHORISED, "expected requests of one's role, for one's own account")
                 parts[at] = as_words(part)
-                cancels += int(np.count_nonzero(_CANCELS[kinds]))
+                cancels += int(np.count_nonzero(_CANCELS[commands["kind"]]))
         if not self._throttle(session, now_ns).admits(requests - cancels, cancels, now_ns):
             quota = self.terms.quota
             raise WireError(DoorReason.THROTTLED, f"expected at most {quota.rate} a second, {quota.burst} at once")
@@ -291,18 +291,18 @@ class Desk:
             raise WireError(DoorReason.STOPPING, "the venue is shutting down")
         return Payload(deque(parts), 0, requests)
 
-    @staticmethod
-    def _authorise(principal: Principal, rows: np.ndarray, kinds: np.ndarray) -> bool:
-        """Fill in a trader's account and take his time off; False when one of the rows asks what he may not."""
-        if not _MAY_ASK[principal.role][kinds].all():
+    def _authorise(self, principal: Principal, commands: np.ndarray) -> bool:
+        """Fill in a trader's account and take his time off; False when one of the commands is not for him to give."""
+        if not _MAY_ASK[principal.role][commands["kind"]].all():
             return False
         if principal.role is Role.INSTRUCTOR:
             return True
-        accounts = rows["command"]["account"]
+        accounts = commands["account"]
         if ((accounts != NONE) & (accounts != principal.number)).any():
             return False
         accounts[:] = principal.number
-        rows["command"]["time_ns"] = 0
+        if self.terms.time_from_operator:
+            commands["time_ns"] = 0
         return True
 
     def _throttle(self, session: Session, now_ns: int) -> Throttle:
@@ -441,17 +441,19 @@ class Desk:
     def _resolve_targets(self, records: np.ndarray, first: int, target_seqs: np.ndarray) -> None:
         """Orders named by the number of their request get their order id; in this very turn it is already certain."""
         number = self.replica.exchange.command_seq + 1
-        asked = np.flatnonzero(target_seqs)
-        whose = records["principal"][first + asked]
-        for principal in np.unique(whose):
+        principals, seqs, targets = records["principal"], records["seq"], records["command"]["target_id"]
+        asked = target_seqs.nonzero()[0]
+        whose = principals[first + asked]
+        for principal in set(whose.tolist()):
             mine = asked[whose == principal]
             wanted = target_seqs[mine].astype(np.int64)
-            entered = np.flatnonzero(records["principal"] == principal)
-            ids = self.replica.principal(int(principal)).order_ids(wanted)
-            at = np.searchsorted(records["seq"][entered], wanted).clip(max=len(entered) - 1)
-            now = (records["seq"][entered[at]] == wanted) & (entered[at] < first + mine)
-            ids[now] = number + entered[at[now]]
-            records["command"]["target_id"][first + mine] = np.where(ids == NONE, _UNKNOWN_ID, ids)
+            ids = self.replica.principal(principal).order_ids(wanted)
+            entered = (principals == principal).nonzero()[0]
+            at = entered[np.minimum(seqs[entered].searchsorted(wanted), len(entered) - 1)]
+            now = (seqs[at] == wanted) & (at < first + mine)
+            ids[now] = number + at[now]
+            ids[ids == NONE] = _UNKNOWN_ID
+            targets[first + mine] = ids
 
     # ------------------------------------------------------------------------------------------------ answers
 

@@ -63,7 +63,7 @@ class Told:
         rows = self.requests.rows()
         if not len(rows):
             return np.full(len(seqs), NONE)
-        at = np.searchsorted(rows[:, _SEQ], seqs).clip(max=len(rows) - 1)
+        at = np.minimum(rows[:, _SEQ].searchsorted(seqs), len(rows) - 1)
         return np.where(rows[at, _SEQ] == seqs, rows[at, _COMMAND_SEQ], NONE)
 
     def reports_since(self, number: int) -> np.ndarray:
