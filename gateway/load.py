@@ -140,6 +140,7 @@ class _Client:
         self.sent = 0
         self.acked = 0
         self.refused: dict[str, int] = {}
+        """Requests that the door refused, by its words: an outcome, too."""
         self.in_flight = 0
         self._latencies = latencies
         self._topic = f"{topics.PREFIX}in/{name}"
@@ -244,8 +245,11 @@ class _Client:
                 self.audit.take(report)
             return
         for reply in codec.decode_replies(payload):
-            if isinstance(reply, (m.Reject, m.BusinessMessageReject)):
-                self.refused[reply.text] = self.refused.get(reply.text, 0) + 1
+            if isinstance(reply, m.BusinessMessageReject):
+                count = reply.last_ref_seq - reply.ref_seq + 1
+                self.refused[reply.text] = self.refused.get(reply.text, 0) + count
+            elif isinstance(reply, m.Reject):
+                self.audit.faults.append(f"a payload could not be read: {reply.text}")
             else:
                 self._replies.put_nowait(reply)
 
@@ -381,7 +385,7 @@ def _result(
     return {
         "sent": sent,
         "acked": sum(client.acked for client in clients),
-        "lost": sent - answered,
+        "lost": sent - answered - sum(refused.values()),
         "doubled": sum(1 for audit in audits for count in audit.outcomes.values() if count > 1),
         "unexplained": len(faults),
         "faults": faults[:20],
