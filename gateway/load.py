@@ -161,7 +161,7 @@ class _Client:
         await link.log_on(f"load-{self.name}", self.name, password.encode())
         await link.subscribe(topics.reports(self.name))
         link.publish(self._topic, codec.encode([m.Logon()]))
-        reply = await self._replies.get()
+        reply = await self._reply()
         if reply.last_seq:
             raise GatewayError(f"{self.name}: has traded before (request {reply.last_seq}), expected a fresh account")
         symbol = options.symbol or reply.symbols[0]
@@ -253,14 +253,24 @@ class _Client:
             else:
                 self._replies.put_nowait(reply)
 
+    async def _reply(self) -> Any:
+        """The next answer to a question. Raises `GatewayError` where the connection breaks instead."""
+        assert self._link is not None
+        answer = asyncio.ensure_future(self._replies.get())
+        await asyncio.wait([answer, self._link.lost], return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            answer.cancel()
+            raise GatewayError(f"{self.name}: {self._link.lost.result()}, expected an answer")
+        return answer.result()
+
     async def _status(self) -> tuple[m.AccountReport, dict[int, int]]:
         """What the venue says: balances, and the open quantity of every order."""
         assert self._link is not None
         self._link.publish(self._topic, codec.encode([m.StatusRequest()]))
-        account, last = await self._replies.get(), False
+        account, last = await self._reply(), False
         orders: dict[int, int] = {}
         while not last:
-            page = await self._replies.get()
+            page = await self._reply()
             orders |= {row[0]: row[7] for row in page.orders}
             last = page.last
         return account, orders
