@@ -7,6 +7,7 @@ replica. It knows no clock, no session and no file.
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -126,9 +127,9 @@ class Replica:
         count = write_reports(events, records, first, self._known, self._rows, self._told, self._asked)
         order = self._told[:count].argsort(kind="stable")
         told, rows, asked = self._told[order], self._words[order], self._asked[order]
-        begins = [0, *((told[1:] != told[:-1]).nonzero()[0] + 1).tolist()] if count else []
+        cuts = [0, *((told[1:] != told[:-1]).nonzero()[0] + 1).tolist(), count] if count else []
         reports = {}
-        for begin, end in zip(begins, [*begins[1:], count], strict=True):
+        for begin, end in pairwise(cuts):
             number = int(told[begin])
             reports[number] = self._keep(number, rows[begin:end], asked[begin:end], records, first)
         return Applied(events, reports)

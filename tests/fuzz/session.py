@@ -21,9 +21,10 @@ from functools import cache
 
 import numpy as np
 
-from engine.codes import NONE, CommandKind, EventKind, TradingMode
+from engine.codes import NONE, CommandKind, EventKind, Phase, TradingMode
 from engine.digest import state_digest
 from engine.exchange import compile_all
+from engine.records import command
 from engine.reference import ReferenceExchange
 from engine.rules.compiler import compile_rulebook
 from engine.rules.schema import find_rulebook
@@ -171,8 +172,9 @@ class Episode:
         """So many inputs, and everything else between them."""
         end = self.tally.inputs + inputs
         operations = (self._offer, self._turn, self._connect, self._leave, self._subscribe, self._unsubscribe,
-                      self._clock, self._check, self._fail, self._restart, self._stop, self._flood)  # fmt: skip
-        weights = (60, 22, 4, 1.5, 4, 1, 2, 0.5, 0.08, 0.08, 0.05, 0.02)
+                      self._clock, self._operate, self._check, self._fail, self._restart, self._stop,
+                      self._flood)  # fmt: skip
+        weights = (60, 22, 4, 1.5, 4, 1, 2, 1, 0.5, 0.08, 0.08, 0.05, 0.02)
         while self.tally.inputs + self._open() < end:
             (operation,) = self.r.choices(operations, weights)
             operation()
@@ -240,6 +242,19 @@ class Episode:
     def _clock(self) -> None:
         step = self.r.choice((10**7, SECOND // 5, SECOND, SECOND, 5 * SECOND, 3600 * SECOND, _DAY))
         self.venue.now_ns = max(0, self.venue.now_ns + (step if self.r.random() < 0.7 else -step))
+
+    def _operate(self) -> None:
+        """The venue's timetable: a phase, often with nobody else in the turn; or a day that ends."""
+        phases = [int(self.rows["phase"][-1])]
+        if self.r.random() < 0.1:
+            phases.insert(0, self.r.choice((Phase.CLOSED, Phase.BREAK, Phase.HALTED, Phase.CALL)))
+        if self.r.random() < 0.1:
+            _, today = self.desk.replica.exchange.today()
+            self.desk.operate(command(CommandKind.DAY_ROLL, date=today + self.r.choice((1, 1, 100))))
+        for phase in phases:
+            self.desk.operate(command(CommandKind.PHASE, phase=phase))
+            self._turn()
+        self.seen["timetable"] += 1
 
     def _turn(self) -> None:
         """One turn, sometimes turns until nothing waits."""
@@ -561,7 +576,7 @@ def faults_of(tally: Tally, seen: Counter[str]) -> list[str]:
     """What a campaign must have met, and has not."""
     refused = {reason.name for reason in SESSION_REASONS - OF_REQUESTS} - set(tally.refused)
     refused |= {reason.name for reason in OF_REQUESTS if not seen[f"requests {reason.name}"]}
-    wanted = ("reports", "trades", "restarts", "journal failures", "floods", "states compared", "checks",
+    wanted = ("reports", "trades", "restarts", "journal failures", "floods", "timetable", "states compared", "checks",
               "closed TAKEN_OVER", "closed THROTTLED", "closed JOURNAL_UNAVAILABLE")  # fmt: skip
     faults = [f"nothing was refused as {name}" for name in sorted(refused)]
     faults += [f"never happened: {name}" for name in wanted if not seen[name]]

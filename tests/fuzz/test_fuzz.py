@@ -9,7 +9,8 @@ from typing import Any
 import mqtt5
 import pytest
 
-from engine.codes import Side
+from engine.codes import CommandKind, Phase, Side
+from engine.records import command
 from gateway.desk.desk import PATTERNS_LIMIT
 from gateway.desk.throttle import SECOND, Quota
 from gateway.transports.mqtt import CONNECT_SECONDS, MAX_PACKET, SLOW_SECONDS, MqttServer
@@ -145,6 +146,19 @@ def test_a_session_reads_a_bounded_number_of_patterns() -> None:
     assert venue.desk.subscribe(anna.session, anna.session.private_topic)
 
 
+def test_a_turn_of_which_no_account_is_told_is_a_turn_like_any_other() -> None:
+    """A phase or a quiet day roll, alone in its turn, stopped the venue; and, being journaled, its next start."""
+    venue, _ = venue_with("anna")
+    for own in (command(CommandKind.PHASE, phase=Phase.CLOSED), command(CommandKind.DAY_ROLL, date=20300102),
+                command(CommandKind.PHASE, phase=Phase.OPEN)):  # fmt: skip
+        venue.desk.operate(own)
+        venue.turn()
+    assert venue.desk.replica.exchange.today() == (Phase.OPEN, 20300102)
+    venue.restart()
+    assert venue.desk.replica.exchange.today() == (Phase.OPEN, 20300102)
+    assert len(venue.enter("anna", 2).ask(m.NewOrderSingle(1, 0, Side.BUY, 1, 1000))) == 1
+
+
 def test_any_number_of_a_test_request_comes_back() -> None:
     """Above 2**31 - 1 the gateway's own client could not read the answer."""
     _, (anna,) = venue_with("anna")
@@ -228,6 +242,21 @@ def test_who_does_not_take_the_goodbye_is_gone_all_the_same(silent: bool) -> Non
     assert not pipe.aborted
     server.sweep(1000.0 + SLOW_SECONDS + 1)
     assert pipe.aborted
+
+
+def test_bytes_behind_a_connect_are_not_collected_while_the_password_is_looked_at() -> None:
+    """Another read of any size was taken in before it was paused."""
+
+    async def test() -> bool:
+        pipe = FakePipe()
+        connection = MqttServer(FakeHost(), admit).accept(pipe)  # type: ignore[arg-type]
+        connection.receive(mqtt5.ConnectPacket("", username="anna", password=b"anna-secret").write())
+        paused = pipe.paused
+        await asyncio.sleep(0)
+        assert not pipe.paused
+        return paused
+
+    assert asyncio.run(test())
 
 
 @pytest.mark.parametrize(

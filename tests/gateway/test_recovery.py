@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from engine.codes import CommandKind, EventKind
+from engine.codes import CommandKind, EventKind, Phase
 from engine.core.apply_ledger import apply_ledger
 from engine.core.apply_other import apply_other
 from engine.core.apply_screen import apply_screen
 from engine.digest import state_digest
-from engine.records import empty_commands
+from engine.records import command, empty_commands
 from gateway import recovery
 from gateway.desk.replica import Replica
 from gateway.desk.reports import write_reports
@@ -95,6 +95,23 @@ def test_a_recovery_compiles_nothing_that_the_running_venue_had_not(tmp_path: Pa
     assert [len(getattr(kernel, "signatures", ())) for kernel in kernels] == before
     assert same(again.replica, venue.replica)
     again.journal.close()
+
+
+def test_a_journal_with_commits_of_which_no_account_is_told_replays(tmp_path: Path) -> None:
+    venue = create(tmp_path / "journal", "generic")
+    for kind, fields in ((CommandKind.PHASE, {"phase": Phase.CLOSED}), (CommandKind.DAY_ROLL, {"date": 20300102}),
+                         (CommandKind.PHASE, {"phase": Phase.OPEN})):  # fmt: skip
+        records = np.zeros(1, RECORD)
+        records["command"] = command(kind, time_ns=venue.replica.last_ns + 1, **fields)
+        venue.journal.append(records.tobytes(), 1, venue.replica.last_ns + 1)
+        assert venue.replica.apply(records).reports == {}
+    grow(venue, 5, 1)
+    venue.journal.close()
+    again = recover(tmp_path / "journal")
+    assert again.replica.exchange.today() == (Phase.OPEN, 20300102)
+    assert same(again.replica, venue.replica)
+    again.journal.close()
+    assert all(verify(tmp_path / "journal")["invariants"].values())
 
 
 @pytest.mark.parametrize("seed", range(8))
