@@ -56,6 +56,7 @@ SESSION_REASONS = frozenset(DoorReason) - {DoorReason.TAKEN_OVER}
 OF_REQUESTS = frozenset({DoorReason.SEQ_TOO_OLD, DoorReason.DUP_MISMATCH})
 """Refusals of single requests of a payload that was taken."""
 RSS_SLACK = 0.05
+_LAST_DATE = 2**31 - 1
 _DAY = 86_400 * SECOND
 _AGREED = (TradingMode.BLOCK, TradingMode.OFFER, TradingMode.AUCTION)
 _OPERATORS_ONLY = {kind for kind in CommandKind if kind >= CommandKind.OPEN_ACCOUNT} - {CommandKind.SURRENDER}
@@ -250,7 +251,8 @@ class Episode:
             phases.insert(0, self.r.choice((Phase.CLOSED, Phase.BREAK, Phase.HALTED, Phase.CALL)))
         if self.r.random() < 0.1:
             _, today = self.desk.replica.exchange.today()
-            self.desk.operate(command(CommandKind.DAY_ROLL, date=today + self.r.choice((1, 1, 100))))
+            date = min(today + self.r.choice((1, 1, 100)), _LAST_DATE)  # an operator may have gone as far already
+            self.desk.operate(command(CommandKind.DAY_ROLL, date=date))
         for phase in phases:
             self.desk.operate(command(CommandKind.PHASE, phase=phase))
             self._turn()
