@@ -46,7 +46,7 @@ class EngineName(StrEnum):
 
 
 class Via(StrEnum):
-    """Where a season trades; the words of `sim.replay.VIAS`."""
+    """Where a season trades."""
 
     PROCESS = "process"
     GATEWAY = "gateway"
@@ -97,9 +97,19 @@ def replay(
     dict
         What `emex replay --json` prints.
     """
+    from engine.errors import EmexError
     from sim.replay import replay as run
 
-    return run(scenario, seed, None if out is None else Path(out), engine, progress, via)
+    if via not in list(Via):
+        raise EmexError(f"via: got {via!r}, expected one of {', '.join(Via)}")
+    through: Any = None
+    if via == Via.GATEWAY:
+        from sim.through import through_gateway
+
+        through = through_gateway
+        if engine != EngineName.FAST:
+            raise EmexError(f"engine: got {engine!r} via a gateway, expected 'fast', which is the one that it runs")
+    return run(scenario, seed, None if out is None else Path(out), engine, progress, through)
 
 
 def match(rules: str, orders: str | Path, events: str | Path | None = None, engine: str = "fast") -> dict[str, Any]:

@@ -113,6 +113,11 @@ class Audit:
         elif kind == EventKind.REJECTED:
             self.rejected += 1
 
+    def refuse(self, seqs: range) -> None:
+        """The door has refused these requests: that is their outcome."""
+        for seq in seqs:
+            self.outcomes[seq] = self.outcomes.get(seq, 0) + 1
+
     def _fill(self, report: list[Any], order_id: int, qty: int) -> None:
         left = self.leaves.get(order_id, 0) - qty
         if left != report[_AT["leaves_qty"]]:
@@ -140,7 +145,7 @@ class _Client:
         self.sent = 0
         self.acked = 0
         self.refused: dict[str, int] = {}
-        """Requests that the door refused, by its words: an outcome, too."""
+        """Requests that the door refused, by its words."""
         self.in_flight = 0
         self._latencies = latencies
         self._topic = f"{topics.PREFIX}in/{name}"
@@ -170,7 +175,7 @@ class _Client:
         self._instrument = reply.symbols.index(symbol)
         self._before, _ = await self._status()
         await link.subscribe(topics.snapshot(symbol))
-        book = await self._book
+        book = await self._unless_lost(self._book)
         if book.prev_close_fen > 0:
             self._price_fen = book.prev_close_fen
 
@@ -246,17 +251,20 @@ class _Client:
             return
         for reply in codec.decode_replies(payload):
             if isinstance(reply, m.BusinessMessageReject):
-                count = reply.last_ref_seq - reply.ref_seq + 1
-                self.refused[reply.text] = self.refused.get(reply.text, 0) + count
+                self.audit.refuse(range(reply.ref_seq, reply.last_ref_seq + 1))
+                self.refused[reply.text] = self.refused.get(reply.text, 0) + reply.last_ref_seq - reply.ref_seq + 1
             elif isinstance(reply, m.Reject):
                 self.audit.faults.append(f"a payload could not be read: {reply.text}")
             else:
                 self._replies.put_nowait(reply)
 
     async def _reply(self) -> Any:
-        """The next answer to a question. Raises `GatewayError` where the connection breaks instead."""
+        """The next answer to a question."""
+        return await self._unless_lost(asyncio.ensure_future(self._replies.get()))
+
+    async def _unless_lost(self, answer: "asyncio.Future[Any]") -> Any:
+        """What is waited for. Raises `GatewayError` where the connection breaks instead."""
         assert self._link is not None
-        answer = asyncio.ensure_future(self._replies.get())
         await asyncio.wait([answer, self._link.lost], return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
             answer.cancel()
@@ -395,7 +403,7 @@ def _result(
     return {
         "sent": sent,
         "acked": sum(client.acked for client in clients),
-        "lost": sent - answered - sum(refused.values()),
+        "lost": sent - answered,
         "doubled": sum(1 for audit in audits for count in audit.outcomes.values() if count > 1),
         "unexplained": len(faults),
         "faults": faults[:20],

@@ -8,8 +8,6 @@ Everything in the summary is computed from the finished season; the record is re
 """
 
 import json
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -23,14 +21,10 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.codes import EventKind
-from engine.errors import EmexError, ScenarioError
+from engine.errors import ScenarioError
 from engine.rules.schema import find_rulebook
-from gateway.spawn import spawned
-from gateway.verify import verify
-from gateway.wire.topics import Role
 from sim import checks, figures, null
 from sim.parameters import Parameters, describe, load_parameters
-from sim.remote import SERVE_OPTIONS, RemoteVenue
 from sim.report import write_report
 from sim.result import Season
 from sim.season import SeasonPlan, load_season
@@ -38,10 +32,11 @@ from sim.world import World
 
 FEN = 100
 LAST_TENTH = 10
-VIAS = ("process", "gateway")
-"""Where a season can trade."""
-OPERATOR = "season"
-"""As whom it commands a gateway."""
+
+Through = Callable[
+    [SeasonPlan, Parameters, int, Path | None, Callable[[int, int], None] | None], tuple[Season, float, dict[str, Any]]
+]
+"""(plan, parameters, seed, out, progress) -> the season, the seconds it took, and what its journal holds."""
 
 
 def replay(
@@ -50,63 +45,41 @@ def replay(
     out: Path | None = None,
     engine: str = "fast",
     progress: Callable[[int, int], None] | None = None,
-    via: str = "process",
+    through: Through | None = None,
 ) -> dict[str, Any]:
     """Run one season and write its files into `out` (None: no files).
 
+    Parameters
+    ----------
+    through : where it trades instead of an engine in this process: `sim.through.through_gateway`
+
     Returns the summary of `emex replay --json`: volumes in t, prices in CNY/t, penalties in CNY, shares of 1.
     `conserved` says whether every tonne and every fen is accounted for, `journal` (None in process) what the gateway's
-    journal holds and whether it replays to the same events. Raises `EmexError` for an unknown scenario, engine or way.
+    journal holds and whether it replays to the same events. Raises `EmexError` for an unknown scenario or engine.
     """
-    if via not in VIAS:
-        raise EmexError(f"via: got {via!r}, expected one of {', '.join(VIAS)}")
-    if via == "gateway" and engine != "fast":
-        raise EmexError(f"engine: got {engine!r} via a gateway, expected 'fast', which is the one that it runs")
     plan = load_season(scenario)
     if not 0 <= seed < 2**63:
         message = f"seed: got {seed}, expected a whole number from 0"
         raise ScenarioError(message)
     p, journal = load_parameters(), None
-    if via == "process":
-        season, seconds = _timed(World(plan, p, seed, engine), progress)
+    if through is None:
+        season, seconds = timed(World(plan, p, seed, engine), progress)
     else:
-        season, seconds, journal = through_gateway(plan, p, seed, out, progress)
+        season, seconds, journal = through(plan, p, seed, out, progress)
     records = checks.load_records(checks.RECORDS / f"{plan.records}.toml")
     rows = checks.run_checks(season, records, null.null_pass_rates(plan.days, records))
+    via = "process" if through is None else "gateway"
     summary = _summary(plan, seed, season, rows, seconds) | {"via": via, "journal": journal}
     if out is not None:
         write_files(out, plan, season, summary)
     return summary
 
 
-def _timed(world: World, progress: Callable[[int, int], None] | None) -> tuple[Season, float]:
+def timed(world: World, progress: Callable[[int, int], None] | None) -> tuple[Season, float]:
     """The season, and the seconds it took."""
     begun = time.perf_counter()
     season = world.run(progress)
     return season, time.perf_counter() - begun
-
-
-def through_gateway(
-    plan: SeasonPlan, p: Parameters, seed: int, out: Path | None, progress: Callable[[int, int], None] | None = None
-) -> tuple[Season, float, dict[str, Any]]:
-    """One season that trades through a journaled gateway of its own; its journal is kept in `out` (None: not kept).
-
-    Returns the season, the seconds it took, and about its journal what `gateway.verify.verify` found, `payloads` and
-    `questions` sent, and `held`: every invariant holds, and it replays to this season's events. Raises `EmexError`.
-    """
-    with tempfile.TemporaryDirectory(prefix="emex-replay-") as folder:
-        with (
-            spawned(Path(folder), plan.market, {OPERATOR: Role.INSTRUCTOR}, *SERVE_OPTIONS) as server,
-            RemoteVenue(server.ports["mqtt"], OPERATOR, server.passwords[OPERATOR]) as venue,
-        ):
-            season, seconds = _timed(World(plan, p, seed, venue=venue), progress)
-        journal = verify(server.journal)
-        if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            for name in (server.journal.name, f"{server.journal.name}.witness"):
-                shutil.copyfile(server.journal.with_name(name), out / name)
-    held = all(journal["invariants"].values()) and journal["digest"] == season.digest
-    return season, seconds, journal | {"payloads": venue.payloads, "questions": venue.questions, "held": held}
 
 
 def _volumes(plan: SeasonPlan, season: Season) -> dict[str, Any]:

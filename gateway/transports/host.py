@@ -51,7 +51,7 @@ class Host:
         self._now_ns = now_ns
         self._after_turn = after_turn
         self._deliver: dict[Session, Deliver] = {}
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._scheduled = False
         self._committing = False
         """Whether a turn is on its way to the disk: the next one waits for it."""

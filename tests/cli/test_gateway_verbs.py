@@ -6,11 +6,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+
+import emex
+from gateway.hours import Hours
+from gateway.transports.broker_acl import BrokerKind
+from gateway.wire.topics import Role
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +49,19 @@ def test_every_verb_has_help_with_an_example(verb: str) -> None:
     done = _emex(verb, "--help")
     assert done.returncode == 0
     assert f"emex {verb}" in done.stdout.split("Example")[1]
+
+
+@pytest.mark.parametrize("module", ["sim.replay", "sim.doctor", "gateway.files", "gateway.client"])
+def test_what_needs_no_server_loads_where_none_can_run(module: str) -> None:
+    # Windows has neither; a season, a file of orders and a client must do without.
+    program = f"import sys; sys.modules['fcntl'] = sys.modules['resource'] = None; import {module}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("said", "meant"), [(emex.Hours, Hours), (emex.BrokerName, BrokerKind), (emex.RoleName, Role)])
+def test_the_commands_words_are_those_of_the_gateway(said: type[StrEnum], meant: type[StrEnum]) -> None:
+    assert [word.value for word in said] == [word.value for word in meant]
 
 
 @pytest.mark.parametrize("verb", ["list", "add", "password", "remove"])

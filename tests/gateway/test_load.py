@@ -88,6 +88,14 @@ def test_a_quantity_that_does_not_add_up_is_noticed(kind: EventKind, name: str) 
     assert audited(reports).faults
 
 
+def test_a_refusal_is_an_outcome_and_one_beside_another_outcome_is_noticed() -> None:
+    audit = audited(a_day())
+    audit.refuse(range(5, 8))
+    assert audit.outcomes == dict.fromkeys(range(1, 8), 1)
+    audit.refuse(range(4, 5))
+    assert audit.outcomes[4] == 2, "refused, and carried out all the same"
+
+
 def test_every_latency_is_in_the_histogram_below_its_bound() -> None:
     latencies = np.random.default_rng(1).lognormal(0.0, 2.0, 5000)
     histogram = _histogram(latencies)

@@ -4,7 +4,7 @@ They know MQTT and MessagePack and nothing of emex. What a library cannot do:
 
     paho-mqtt          nothing missing; it works in a thread of its own
     aiomqtt            takes a PUBACK for done whatever its reason code says; a refusal is seen as the venue's `Reject`
-    gmqtt              the same ("TODO: parse reason code"), and tells nobody when the PUBACK comes
+    gmqtt              the same: it does not read the code, and tells nobody when the PUBACK comes
     MQTT.js            nothing missing, over TCP and over WebSocket
     mosquitto_sub/pub  one connection listens, and each message is sent over a connection of its own, so that each
                        begins with a Logon and the answers to questions go past the listener; a will is a word on the
@@ -303,9 +303,9 @@ class _Program(Peer):
         async for line in self.process.stdout:
             self.on_line(line.decode().rstrip("\n"))
 
+    @abstractmethod
     def on_line(self, line: str) -> None:
         """A line of its output."""
-        raise NotImplementedError
 
     async def end(self) -> str:
         """When it has ended: what it has complained about."""

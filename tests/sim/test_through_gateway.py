@@ -24,7 +24,7 @@ from gateway.background import BackgroundLoop
 from gateway.errors import GatewayError
 from gateway.verify import verify
 from gateway.wire.topics import Role
-from sim import replay
+from sim import through
 from sim.parameters import load_parameters
 from sim.remote import RemoteVenue
 from sim.season import SeasonPlan, load_season
@@ -47,7 +47,7 @@ def _small(days: str = "2021-09-15") -> SeasonPlan:
 def test_a_season_through_the_gateway_is_the_season_in_process(seed: int, tmp_path: Path) -> None:
     plan, p = _small(), load_parameters(procrastination_days=120)
     here = World(plan, p, seed).run()
-    there, _, journal = replay.through_gateway(plan, p, seed, tmp_path)
+    there, _, journal = through.through_gateway(plan, p, seed, tmp_path)
     assert there.digest == here.digest
     assert here.events is not None
     assert there.events is not None
@@ -68,8 +68,8 @@ def test_a_season_through_the_gateway_is_the_season_in_process(seed: int, tmp_pa
 
 @pytest.mark.e2e
 def test_a_journal_that_replays_to_other_events_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay, "verify", lambda path: verify(path) | {"digest": "00" * 16})
-    _, _, journal = replay.through_gateway(_small("2021-07-19"), load_parameters(), 1, None)
+    monkeypatch.setattr(through, "verify", lambda path: verify(path) | {"digest": "00" * 16})
+    _, _, journal = through.through_gateway(_small("2021-07-19"), load_parameters(), 1, None)
     assert set(journal["invariants"].values()) == {True}
     assert journal["held"] is False
 
