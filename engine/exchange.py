@@ -33,6 +33,7 @@ _TABLES = ("market", "ask", "orders", "ids", "instruments", "rules", "rule_rows"
 LIVING = (Order.ID, Order.ACCOUNT, Order.INSTRUMENT, Order.SIDE, Order.ROLE, Order.MODE, Order.PRICE, Order.LEAVES,
           Order.FILLED, Order.CLIENT_REF)  # fmt: skip
 """Columns of `Exchange.living`."""
+_IDS_A_LOOK = 4096
 _LEVELS_STEP = 4096
 """Levels of a ladder come in multiples of this: one summary word of the bitmap."""
 
@@ -140,12 +141,32 @@ class Exchange:
 
     def living(self, account: int = NONE) -> np.ndarray:
         """Everything that waits, or what waits for one account: columns of `LIVING`, by id, int64, shape (n, 10)."""
-        slots = self._ids[self._ids > 0]
-        rows = self._orders[slots]
+        return self._rows_of(self._ids, account)
+
+    def living_after(self, account: int, order_id: int, count: int) -> tuple[np.ndarray, int]:
+        """A page of `living`: up to `count` rows, those that follow order `order_id` (0: the first); and how many
+        command numbers were looked at for it, which is what it costs.
+        """
+        first = max(0, order_id + 1 - int(self._market[0, Market.ID_BASE]))
+        looked, end = 0, int(self._market[0, Market.COMMAND_SEQ] - self._market[0, Market.ID_BASE]) + 1
+        pages = [self._rows_of(self._ids[:0], account)]
+        while count > 0 and first + looked < end:
+            begin = first + looked
+            pages.append(self._rows_of(self._ids[begin : begin + _IDS_A_LOOK], account)[:count])
+            count -= len(pages[-1])
+            looked += min(_IDS_A_LOOK, end - begin)
+        return np.concatenate(pages), looked
+
+    def _rows_of(self, ids: np.ndarray, account: int) -> np.ndarray:
+        """Columns of `LIVING` of what waits for that account (NONE: for any) in a part of the id index."""
+        slots = ids[ids > 0]
         if account != NONE:
-            negotiated = np.isin(rows[:, Order.ROLE], (Role.PROPOSAL, Role.DEAL))
-            rows = rows[(rows[:, Order.ACCOUNT] == account) | (negotiated & (rows[:, Order.CONTRA] == account))]
-        return rows[:, LIVING]
+            role = self._orders[slots, Order.ROLE]
+            negotiated = (role == Role.PROPOSAL) | (role == Role.DEAL)
+            his = self._orders[slots, Order.ACCOUNT] == account
+            slots = slots[his | (negotiated & (self._orders[slots, Order.CONTRA] == account))]
+        rows: np.ndarray = self._orders[slots][:, LIVING]
+        return rows
 
     def screen(self, instrument: int) -> TradingMode:
         """How the screen trades, under the rules in force."""

@@ -134,8 +134,11 @@ class _Asked:
     """A question that is not wholly answered."""
 
     answer: asyncio.Future[list[Any]]
-    since: float
+    since: float = 0.0
+    """When it was last asked, by the loop's clock."""
     parts: list[Any] = field(default_factory=list)
+    after_id: int = 0
+    """The last order that has been told."""
 
 
 class Trader:
@@ -280,13 +283,12 @@ class Trader:
     # ------------------------------------------------------------------------------------------------ queries
 
     async def status(self) -> Status:
-        """Cash and holdings, and everything that waits."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[list[Any]] = loop.create_future()
+        """Cash and holdings, and everything that waits: as of one moment, unless more than 200 orders do."""
+        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         await self._logged_on.wait()
-        self._ask(_Asked(future, loop.time()))
+        self._ask(_Asked(future))
         parts = await future
-        account = next((part for part in parts if isinstance(part, m.AccountReport)), None)
+        account = next((part for part in reversed(parts) if isinstance(part, m.AccountReport)), None)
         rows = [row for part in parts if isinstance(part, m.OpenOrders) for row in part.orders]
         return Status(account, [Waiting(*row) for row in rows])
 
@@ -387,8 +389,9 @@ class Trader:
 
     def _ask(self, asked: _Asked) -> None:
         number = next(self._numbers)
+        asked.since = asyncio.get_running_loop().time()
         self._asked[number] = asked
-        self._publish([m.StatusRequest(number)])
+        self._publish([m.StatusRequest(number, asked.after_id)])
 
     def _fail(self, error: Exception) -> None:
         """There is no way back in: everybody who waits learns it."""
@@ -450,7 +453,7 @@ class Trader:
             self._send(again[begin : begin + reply.batch_limit])
         asked, self._asked = self._asked, {}
         for question in asked.values():  # under another number, so that two answers do not mix
-            self._ask(_Asked(question.answer, asyncio.get_running_loop().time()))
+            self._ask(question)
 
     def _on_report(self, report: m.ExecutionReport) -> None:
         if report.ref_seq:
@@ -502,9 +505,12 @@ class Trader:
         if asked is None:
             return
         asked.parts.append(part)
-        if isinstance(part, m.OpenOrders) and part.last:
+        if isinstance(part, m.OpenOrders):
             del self._asked[part.request_id]
-            if not asked.answer.done():
+            if not part.last:
+                asked.after_id = part.orders[-1][0]
+                self._ask(asked)
+            elif not asked.answer.done():
                 asked.answer.set_result(asked.parts)
 
     def _on_data(self, data: m.MarketData) -> None:

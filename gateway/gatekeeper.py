@@ -1,4 +1,4 @@
-"""Who is let in. Passwords are hashed in a thread that yields to the loop, and never for somebody who is locked out.
+"""Who is let in. Passwords are hashed elsewhere, one after the other, and never for somebody who is locked out.
 
 Five wrong passwords for a name from an address within a minute lock that pair for five minutes, twenty from an address
 over all names lock the address. While as many are being checked as could lock, others wait for the outcome: a thousand
@@ -9,10 +9,7 @@ remembered, as a keyed digest, for as long as the process lives: who reconnects 
 import asyncio
 import hashlib
 import hmac
-import os
 import secrets
-import sys
-import threading
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +23,6 @@ WRONG_OF_PAIR = 5
 WRONG_OF_ADDRESS = 20
 _WAITING = 64
 """Attempts that may wait; more are refused as busy."""
-_NICE = 19
 _TRACKED = 10_000
 """Pairs and addresses that are remembered; the oldest are forgotten."""
 
@@ -95,16 +91,18 @@ class Gatekeeper:
 
     Parameters
     ----------
+    fits : (hash, password) -> whether it fits; called in a thread that may wait, one call at a time
     now : monotonic seconds
     """
 
-    def __init__(self, accounts: Accounts, now: Callable[[], float]) -> None:
+    def __init__(self, accounts: Accounts, fits: Callable[[str, bytes], bool], now: Callable[[], float]) -> None:
         self.admitted = self.wrong = self.locked = self.busy = self.hashes = 0
         """Counters, for the metrics."""
         self._accounts = accounts
+        self._fits = fits
         self._pairs = _Attempts(WRONG_OF_PAIR, now)
         self._addresses = _Attempts(WRONG_OF_ADDRESS, now)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="argon2", initializer=_yield_to_others)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="passwords")
         self._waiting = 0
         self._decided = asyncio.Event()
         """Set when the next attempt is decided."""
@@ -152,9 +150,7 @@ class Gatekeeper:
         self.hashes += 1
         wanted = holder.password_hash if holder else self._dummy
         try:
-            right = await asyncio.get_running_loop().run_in_executor(
-                self._thread, self._accounts.verify, wanted, password
-            )
+            right = await asyncio.get_running_loop().run_in_executor(self._thread, self._fits, wanted, password)
         finally:
             self._pairs.end(pair, right=right)
             self._addresses.end(address, right=right)
@@ -178,12 +174,3 @@ class Gatekeeper:
     def _digest(self, holder: Holder, password: bytes) -> bytes:
         """Tied to the stored hash: a changed password forgets the old one."""
         return hashlib.blake2b(holder.password_hash.encode() + b"\0" + password, key=self._key).digest()
-
-
-def _yield_to_others() -> None:
-    """Whoever trades goes first: a hash has threads of its own, and beside equals the loop would get a fifth of a core.
-
-    Linux alone gives a thread a niceness, which those that it starts inherit.
-    """
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -274,14 +274,13 @@ class _Client:
     async def _status(self) -> tuple[m.AccountReport, dict[int, int]]:
         """What the venue says: balances, and the open quantity of every order."""
         assert self._link is not None
-        self._link.publish(self._topic, codec.encode([m.StatusRequest()]))
-        account, last = await self._reply(), False
         orders: dict[int, int] = {}
-        while not last:
-            page = await self._reply()
+        while True:
+            self._link.publish(self._topic, codec.encode([m.StatusRequest(0, max(orders, default=0))]))
+            account, page = await self._reply(), await self._reply()
             orders |= {row[0]: row[7] for row in page.orders}
-            last = page.last
-        return account, orders
+            if page.last:
+                return account, orders
 
     async def reconcile(self, *, funded: bool) -> None:
         """Compare one's own books with the venue's; an unfunded market moves no balances."""

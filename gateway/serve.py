@@ -33,6 +33,7 @@ from gateway.desk.replica import Frozen
 from gateway.desk.throttle import Quota
 from gateway.errors import GatewayError
 from gateway.gatekeeper import Gatekeeper, Refusal
+from gateway.hashing import Hashing
 from gateway.hours import Hours, timetable_of
 from gateway.journal.snapshots import Snapshot
 from gateway.journal.store import Head
@@ -119,7 +120,8 @@ class Running:
         self.accounts, self.new_passwords = find_accounts(options.accounts)
         self.venue = open_venue(options.journal, options.rules)
         self._registry = CollectorRegistry()
-        self.gatekeeper = Gatekeeper(self.accounts, time.monotonic)
+        self._hashing = Hashing()
+        self.gatekeeper = Gatekeeper(self.accounts, self._hashing.fits, time.monotonic)
         terms = Terms(
             self.venue.book.name, self.venue.book.rules_hash, time.time_ns(), Quota(options.rate, 2 * options.rate),
             options.time_from_operator,
@@ -194,6 +196,7 @@ class Running:
         self.host.close()
         self._worker.shutdown()
         self.gatekeeper.close()
+        self._hashing.close()
         self.venue.journal.close()
         log.info("stopped", failed=str(self.desk.failed) if self.desk.failed else None)
 
@@ -232,7 +235,8 @@ class Running:
         if isinstance(found, Holder):
             log.info("logged on", name=name, role=found.role, address=address)
             return Principal(found.name, found.number, found.role)
-        log.warning("log-on refused", name=name, address=address, reason=found.name)
+        if found is Refusal.BAD_CREDENTIALS:  # the others are counted: they are as many as somebody likes to send
+            log.warning("log-on refused", name=name, address=address, reason=found.name)
         return _CONNACK[found]
 
     async def _tick(self) -> None:

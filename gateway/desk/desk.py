@@ -38,6 +38,7 @@ from gateway.wire.records import (
     RECORD,
     REQUEST,
     RESEND_LIMIT,
+    STATUS_LIMIT,
     VERSION,
     content_hash,
     position_row,
@@ -55,8 +56,9 @@ BACKLOG_LIMIT = 10_000
 _UNKNOWN_ID = 2**62
 _NOTHING = np.zeros((0, REQUEST_WORDS), np.uint64)
 _REPORTS_A_PAYLOAD = 200
-_ROWS_A_TOKEN = 200
-"""An answer costs its asker one request of his quota for each so many rows, beside the question itself."""
+_ROWS_A_TOKEN = 50
+_LOOKS_A_TOKEN = 20_000
+"""An answer costs its asker one request of his quota for each so many rows, or orders looked through, beside itself."""
 _PAGE_HEADER = 32
 """Bytes of a page of positions beside its rows, at most."""
 
@@ -511,7 +513,7 @@ class Desk:
             case m.ResendRequest():
                 self._resend(session, max(1, query.begin_seq), query.end_seq or told.next_report - 1)
             case m.StatusRequest():
-                self._reply(session, self._status(session, number, query.request_id))
+                self._reply(session, self._status(session, number, query))
             case m.RequestForPositions():
                 self._reply(session, self._positions(query.request_id))
 
@@ -525,17 +527,18 @@ class Desk:
             0 if free else self.terms.quota.rate,
         )  # fmt: skip
 
-    def _status(self, session: Session, number: int, request_id: int) -> list[m.Message]:
+    def _status(self, session: Session, number: int, query: m.StatusRequest) -> list[m.Message]:
         holdings = self.replica.exchange.holdings(number)
         if holdings is None:
-            return [m.OpenOrders(request_id, [])]
+            return [m.OpenOrders(query.request_id, [])]
         cash, held, blocked, units = holdings
         next_report = self.replica.principal(number).next_report
-        orders = self.replica.exchange.living(number).tolist()
-        self._throttle(session, self._now_ns).charge(len(orders) // _ROWS_A_TOKEN)
-        cuts = range(0, len(orders), _REPORTS_A_PAYLOAD) or range(1)
-        pages = [m.OpenOrders(request_id, orders[at : at + _REPORTS_A_PAYLOAD], at == cuts[-1]) for at in cuts]
-        return [m.AccountReport(request_id, number, cash, held, blocked, units, next_report), *pages]
+        rows, looked = self.replica.exchange.living_after(number, query.after_id, STATUS_LIMIT + 1)
+        self._throttle(session, self._now_ns).charge(len(rows) // _ROWS_A_TOKEN + looked // _LOOKS_A_TOKEN)
+        return [
+            m.AccountReport(query.request_id, number, cash, held, blocked, units, next_report),
+            m.OpenOrders(query.request_id, rows[:STATUS_LIMIT].tolist(), last=len(rows) <= STATUS_LIMIT),
+        ]
 
     def _positions(self, request_id: int) -> list[m.Message]:
         accounts, units = self.replica.exchange.balances()

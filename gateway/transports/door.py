@@ -12,12 +12,11 @@ from collections import Counter
 from collections.abc import Callable
 
 ARRIVALS = 256
-"""New connections of one address within `WINDOW_SECONDS`; a class that comes back all at once gets in."""
-WINDOW_SECONDS = 5.0
-_PIPES = 2
-"""Pipes made each time the loop comes round."""
-_LOOKS = 32
-"""Sockets looked at each time."""
+"""New connections of one address at once; a class that comes back all together gets in."""
+ARRIVALS_A_SECOND = 25
+"""So many of them are forgotten a second."""
+_LOOKS = 4
+"""Sockets looked at each time the loop comes round, until a pipe has been made."""
 _WAITING = 512
 """Sockets that the kernel holds meanwhile."""
 _RETRY_SECONDS = 1.0
@@ -41,8 +40,8 @@ class Door:
         self._clock = clock
         self._listening: list[socket.socket] = []
         self._arrived: Counter[str] = Counter()
-        """By address, within the window that began at `_since`."""
-        self._since = 0.0
+        """By address, as far as they are not forgotten yet."""
+        self._forgotten_at = clock()
         self._greeting: set[asyncio.Task[object]] = set()
 
     async def open(self, host: str, port: int) -> int:
@@ -68,7 +67,6 @@ class Door:
 
     def _look(self, listening: socket.socket) -> None:
         """Somebody is at the door."""
-        made = 0
         for _ in range(_LOOKS):
             try:
                 connected, peer = listening.accept()
@@ -85,16 +83,18 @@ class Door:
                 continue
             connected.settimeout(0)
             self._let_in(connected)
-            made += 1
-            if made == _PIPES:
-                return
+            return
 
     def _comes_too_often(self, address: str) -> bool:
-        now = self._clock()
-        if now - self._since >= WINDOW_SECONDS:
-            self._since, self._arrived = now, Counter()
+        seconds = int(self._clock() - self._forgotten_at)
+        if seconds:
+            self._forgotten_at += seconds
+            left = {other: count - seconds * ARRIVALS_A_SECOND for other, count in self._arrived.items()}
+            self._arrived = Counter({other: count for other, count in left.items() if count > 0})
+        if self._arrived[address] >= ARRIVALS:
+            return True
         self._arrived[address] += 1
-        return self._arrived[address] > ARRIVALS
+        return False
 
     def _let_in(self, connected: socket.socket) -> None:
         loop = asyncio.get_running_loop()

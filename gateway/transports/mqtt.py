@@ -28,6 +28,8 @@ from gateway.wire.topics import Principal
 
 RECEIVE_MAX = 32
 """Payloads of one connection that may wait for their PUBACK."""
+PACKETS_A_LOOK = 8
+"""Packets of one connection that are read before others are looked at."""
 TOPIC_ALIASES = 8
 MAX_PACKET = PAYLOAD_LIMIT + 1024
 CONNECT_SECONDS = 5.0
@@ -160,6 +162,8 @@ class Connection:
         self._aliases: dict[int, str] = {}
         self._in_flight = 0
         self._paused = False
+        self._reading_on = False
+        """Whether what is in the buffer is read as soon as the others have been looked at."""
         self._closing = False
         self._keep_alive = 0.0
         self._max_packet: int | None = None
@@ -173,17 +177,21 @@ class Connection:
             return
         self._heard = self._server.host.monotonic()
         self._buffer += data
-        if self._authenticating is None:
+        if self._authenticating is None and not self._reading_on:
             self._read()
-        if self._authenticating is not None and not self._paused:  # a stranger's bytes are not collected
-            self._paused = True
-            self._pipe.pause()
+        if self._authenticating is not None:  # a stranger's bytes are not collected
+            self._pause()
 
     def _read(self) -> None:
-        """Every whole packet in the buffer."""
-        begin = 0
+        """Whole packets in the buffer, a few at a time."""
+        begin = count = 0
         buffer = bytes(self._buffer)
         while not self._closing and self._authenticating is None:
+            if count == PACKETS_A_LOOK:
+                self._reading_on = True
+                asyncio.get_running_loop().call_soon(self._read_on)
+                self._pause()
+                break
             length = _packet_length(buffer, begin)
             if length is None or (0 < length <= MAX_PACKET and begin + length > len(buffer)):
                 break
@@ -195,9 +203,16 @@ class Connection:
                 break
             self._read_one(buffer[begin : begin + length])
             begin += length
+            count += 1
         del self._buffer[:begin]
         if self._closing:
             self._buffer.clear()
+
+    def _read_on(self) -> None:
+        self._reading_on = False
+        if not self._closing:
+            self._read()
+            self._resume()
 
     def _read_one(self, data: bytes) -> None:
         try:
@@ -301,9 +316,8 @@ class Connection:
                 self._refuse(mqtt5.DisconnectReasonCode.RECEIVE_MAX_EXCEEDED, "too many in flight")
                 return
         self._server.host.offer(session, topic, packet.payload, token)
-        if session.waiting > QUEUE_LIMIT and not self._paused:
-            self._paused = True
-            self._pipe.pause()
+        if session.waiting > QUEUE_LIMIT:
+            self._pause()
 
     def _subscribe(self, packet: mqtt5.SubscribePacket, session: Session) -> None:
         desk, codes = self._server.host.desk, []
@@ -361,9 +375,17 @@ class Connection:
             self._send(b"".join(parts))
         self._resume()
 
+    def _pause(self) -> None:
+        """Take no more bytes for now."""
+        if not self._paused:
+            self._paused = True
+            self._pipe.pause()
+
     def _resume(self) -> None:
         """Read on, if there is room for what comes."""
-        if self._paused and not self._closing and self._session is not None and self._session.waiting <= QUEUE_LIMIT:
+        if not self._paused or self._closing or self._reading_on:
+            return
+        if self._session is not None and self._session.waiting <= QUEUE_LIMIT:
             self._paused = False
             self._pipe.resume()
 

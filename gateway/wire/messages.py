@@ -61,16 +61,18 @@ class TestRequest(Message, tag="1"):
 
 
 class ResendRequest(Message, tag="2"):
-    """Private reports again, both ends included; end 0 = all so far. At most 2,000 come: then ask on from there."""
+    """Private reports again, both ends included; end 0 = all so far. At most 200 come: then ask on from there."""
 
     begin_seq: PrivSeq
     end_seq: PrivSeq = 0
 
 
 class StatusRequest(Message, tag="AF"):
-    """Answered by `AccountReport` and `OpenOrders`."""
+    """Answered by `AccountReport` and a page of `OpenOrders`."""
 
     request_id: Number = 0
+    after_id: Id = 0
+    """The page begins behind the order of that number."""
 
 
 class RequestForPositions(Message, tag="AN"):
@@ -449,13 +451,13 @@ class AccountReport(Message, tag="AP"):
 
 
 class OpenOrders(Message, tag="UL"):
-    """Everything of the account that waits; not numbered."""
+    """A page of what waits for the account, ascending by order_id; not numbered."""
 
     request_id: Number
     orders: list[list[int]]
     """order_id, account, instrument, side, role, mode, price_fen, leaves_qty, filled_qty, client_ref."""
     last: bool = True
-    """More messages follow when false."""
+    """When false there are more: ask again, `after_id` the last of these."""
 
 
 class PositionRows(Message, tag="UN"):

@@ -59,8 +59,10 @@ PAYLOAD_LIMIT = 16 * 1024
 """Bytes of one payload."""
 BATCH_LIMIT = 100
 """Requests of one payload."""
-RESEND_LIMIT = 2000
+RESEND_LIMIT = 200
 """Private reports that are sent again for one question; who wants more asks on from where they end."""
+STATUS_LIMIT = 200
+"""Open orders that one question is answered with."""
 
 HASH_MULTIPLIERS: Final = np.array([
     0x6B5614302345E943, 0,                  0x49F86216F0150E97, 0x11E8D5034A491269, 0x4FDC612AFDA5C77D,

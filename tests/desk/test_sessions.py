@@ -97,6 +97,31 @@ def test_a_long_past_comes_in_pages_that_no_connection_chokes_on(monkeypatch: py
     assert numbers(m.Logon(2)) == list(range(2, 52))
 
 
+def test_open_orders_come_in_pages_that_begin_behind_an_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk_module, "STATUS_LIMIT", 50)
+    venue, (anna, ben) = venue_with("anna", "ben")
+    for begin in range(1, 121, 40):
+        anna.send(*(order(seq) for seq in range(begin, begin + 40)))
+        ben.send(*(order(seq) for seq in range(begin, begin + 40)))
+        venue.turn()
+    ids = venue.desk.replica.exchange.living(2)[:, 0].tolist()
+    assert len(ids) == 120
+    venue.turn()
+    anna.replies()
+
+    def page(after_id: int) -> tuple[list[int], bool]:
+        account, orders = anna.ask(m.StatusRequest(7, after_id))
+        assert isinstance(account, m.AccountReport)
+        assert (account.request_id, orders.request_id) == (7, 7)
+        return [row[0] for row in orders.orders], orders.last
+
+    assert page(0) == (ids[:50], False)
+    assert page(ids[49]) == (ids[50:100], False)
+    assert page(ids[99]) == (ids[100:], True)
+    assert page(ids[69]) == (ids[70:], True)
+    assert page(ids[-1]) == page(2**62) == ([], True)
+
+
 def test_cancel_on_disconnect_cancels_what_rests_and_what_still_waits() -> None:
     venue, (anna,) = venue_with("anna")
     anna.ask(m.Logon(cancel_on_disconnect=True))

@@ -231,9 +231,14 @@ class Line:
 
     async def status(self) -> tuple[m.AccountReport | None, dict[int, int]]:
         """Balances (None: no account), and leaves by order."""
-        replies = await self.ask(m.StatusRequest())
-        account = next((reply for reply in replies if isinstance(reply, m.AccountReport)), None)
-        return account, {row[0]: row[7] for reply in replies if isinstance(reply, m.OpenOrders) for row in reply.orders}
+        orders: dict[int, int] = {}
+        while True:
+            replies = await self.ask(m.StatusRequest(0, max(orders, default=0)))
+            account = next((reply for reply in replies if isinstance(reply, m.AccountReport)), None)
+            (page,) = (reply for reply in replies if isinstance(reply, m.OpenOrders))
+            orders |= {row[0]: row[7] for row in page.orders}
+            if page.last:
+                return account, orders
 
     @property
     def is_lost(self) -> bool:

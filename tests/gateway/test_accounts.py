@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.accounts import NO_ACCOUNT, PROFILE, Accounts, AccountsError, new_password
+from gateway.hashing import fits
 from gateway.wire.topics import Role
 from tests.gateway.running import CHEAP
 
@@ -59,18 +60,19 @@ def test_only_argon2id_hashes_are_kept_each_with_a_salt_of_its_own(path: Path) -
 
 def test_a_password_fits_its_own_hash_and_no_other(path: Path) -> None:
     accounts = made(path, "anna")
-    stored = accounts.hash_of("anna")
+    stored = accounts.find("anna")
     assert stored is not None
-    assert accounts.verify(stored, PHRASE.encode())
+    assert fits(stored.password_hash, PHRASE.encode())
     for wrong in (b"", PHRASE.encode()[:-1], PHRASE.encode() + b"\0", PHRASE.upper().encode(), b"\xff\xfe"):
-        assert not accounts.verify(stored, wrong)
-    assert not accounts.verify("no hash", PHRASE.encode())
-    assert not accounts.verify(accounts.dummy_hash(), PHRASE.encode())
+        assert not fits(stored.password_hash, wrong)
+    assert not fits("no hash", PHRASE.encode())
+    assert not fits("哈希", PHRASE.encode())
+    assert not fits(accounts.dummy_hash(), PHRASE.encode())
     accounts.set_password("anna", "another")
-    changed = accounts.hash_of("anna")
+    changed = accounts.find("anna")
     assert changed is not None
-    assert accounts.verify(changed, b"another")
-    assert not accounts.verify(changed, PHRASE.encode())
+    assert fits(changed.password_hash, b"another")
+    assert not fits(changed.password_hash, PHRASE.encode())
 
 
 def test_only_its_owner_may_read_the_file_whatever_was_there_before(path: Path) -> None:

@@ -20,7 +20,7 @@ from gateway.journal.store import Journal
 from gateway.recovery import records_of
 from gateway.serve import Running
 from gateway.transports.link import Link, open_link
-from gateway.transports.mqtt import CONNECT_SECONDS, MAX_PACKET, RECEIVE_MAX, SLOW_SECONDS
+from gateway.transports.mqtt import CONNECT_SECONDS, MAX_PACKET, PACKETS_A_LOOK, RECEIVE_MAX, SLOW_SECONDS
 from gateway.wire import codec
 from gateway.wire import messages as m
 from tests.gateway.running import password_of, running, trader
@@ -295,10 +295,38 @@ def test_more_payloads_in_flight_than_agreed_end_the_connection(tmp_path: Path) 
             (connack,) = await peer.packets()
             assert connack.receive_max == RECEIVE_MAX
             payload = codec.encode([m.Logon()])
+            venue.host._committing = True  # as if the disk were slow
             peer.send(b"".join(publish(payload, at).write() for at in range(1, RECEIVE_MAX + 2)))
             codes = [packet.reason_code for packet in await peer.packets(1000)
                      if isinstance(packet, mqtt5.DisconnectPacket)]  # fmt: skip
             assert codes == [mqtt5.DisconnectReasonCode.RECEIVE_MAX_EXCEEDED]
+            venue.host._committing = False
+
+    run(test())
+
+
+def test_one_connections_packets_are_read_a_few_at_a_time_and_all_of_them(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(tmp_path) as venue:
+            peer = await raw(venue)
+            peer.send(connect_packet())
+            await peer.packets()
+            (connection,) = venue.server.connections
+            looks: list[int] = []
+            read_on = connection._read_on
+
+            def counted() -> None:
+                looks.append(venue.desk.counters.payloads)
+                read_on()
+
+            connection._read_on = counted  # type: ignore[method-assign]
+            count = 5 * PACKETS_A_LOOK + 1
+            packet = mqtt5.PublishPacket(ANNA_IN, codec.encode([m.Logon()])).write()
+            peer.send(packet * count)
+            async with asyncio.timeout(10):
+                while venue.desk.counters.payloads < count:  # noqa: ASYNC110  (nothing announces it)
+                    await asyncio.sleep(0.01)
+            assert looks == [PACKETS_A_LOOK * at for at in range(1, 6)]
 
     run(test())
 

@@ -79,7 +79,9 @@ class Peer:
 
     async def orders(self) -> list[list[int]]:
         await self.send(m.StatusRequest(7))
-        return (await self.reply(m.OpenOrders)).orders
+        page = await self.reply(m.OpenOrders)
+        assert page.last
+        return page.orders
 
     async def quiet(self) -> None:
         """Return when everything sent before has been answered."""
@@ -257,6 +259,28 @@ def test_a_client_that_missed_more_than_comes_at_once_asks_on_until_it_has_every
             assert {fill.order_id for fill in fills} == {order_id}
             first = fills[0].priv_seq
             assert [fill.priv_seq for fill in fills] == list(range(first, first + 103))
+
+    on(test)
+
+
+def test_a_client_with_more_orders_than_one_answer_holds_asks_on_until_it_has_all(
+    on: Callable[[Test], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk_module, "STATUS_LIMIT", 20)
+
+    async def test(door: Door) -> None:
+        (ben,) = await door.entered("ben")
+        async with door.trader("anna") as anna:
+            ids = [(await anna.buy("ANY", 1, 10)).order_id for _ in range(45)]
+            await ben.send(order(1, BUY, 1))
+            status = await anna.status()
+            assert [waiting.order_id for waiting in status.orders] == ids
+            assert status.account is not None
+            assert anna._link is not None
+            asked = asyncio.create_task(anna.status())
+            await asyncio.sleep(0)
+            anna._link.abort()
+            assert [waiting.order_id for waiting in (await asked).orders] == ids
 
     on(test)
 
