@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum, auto
@@ -41,7 +41,7 @@ class _Attempts:
     def __init__(self, limit: int, now: Callable[[], float]) -> None:
         self._limit = limit
         self._now = now
-        self._wrong: OrderedDict[Hashable, deque[float]] = OrderedDict()
+        self._wrong: OrderedDict[Hashable, list[float]] = OrderedDict()
         self._checking: Counter[Hashable] = Counter()
         self._locked: OrderedDict[Hashable, float] = OrderedDict()
 
@@ -75,15 +75,25 @@ class _Attempts:
         if len(attempts) >= self._limit:
             self._locked[key] = self._now() + LOCK_SECONDS
             del self._wrong[key]
-        for oldest in (self._wrong, self._locked):
-            while len(oldest) > _TRACKED:
-                oldest.popitem(last=False)
+        self._forget()
 
-    def _recent(self, key: Hashable) -> deque[float]:
-        attempts = self._wrong.get(key, deque())
-        while attempts and attempts[0] <= self._now() - WINDOW_SECONDS:
-            attempts.popleft()
-        return attempts
+    def _forget(self) -> None:
+        """Drop what counts no more, and the oldest of what is too much."""
+        now = self._now()
+        while self._wrong:
+            oldest = next(iter(self._wrong))
+            if self._wrong[oldest][-1] > now - WINDOW_SECONDS and len(self._wrong) <= _TRACKED:
+                break
+            del self._wrong[oldest]
+        while self._locked:
+            oldest = next(iter(self._locked))
+            if self._locked[oldest] > now and len(self._locked) <= _TRACKED:
+                break
+            del self._locked[oldest]
+
+    def _recent(self, key: Hashable) -> list[float]:
+        since = self._now() - WINDOW_SECONDS
+        return [at for at in self._wrong.get(key, ()) if at > since]
 
 
 class Gatekeeper:

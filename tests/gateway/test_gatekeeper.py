@@ -184,6 +184,24 @@ def test_a_thousand_guesses_at_once_over_many_names_cost_twenty_hashes(tmp_path:
     run(test())
 
 
+def test_what_counts_no_more_takes_no_memory(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with gate(tmp_path) as (keeper, clock, _, _):
+            for at in range(3 * WRONG_OF_ADDRESS):
+                await wrong(keeper, f"x{at}", f"10.0.1.{at % 3}")
+            assert len(keeper._addresses._locked) == 3
+            assert len(keeper._pairs._wrong) == 3 * WRONG_OF_ADDRESS
+            clock.now += WINDOW_SECONDS
+            await wrong(keeper, "n0")
+            assert list(keeper._pairs._wrong) == [("n0", HERE)]
+            assert len(keeper._addresses._locked) == 3
+            clock.now += LOCK_SECONDS
+            await wrong(keeper, "n0")
+            assert not keeper._addresses._locked
+
+    run(test())
+
+
 def test_an_attempt_that_was_abandoned_counts_as_wrong(tmp_path: Path) -> None:
     """Else whoever closes the connection before the answer could make us hash for ever."""
 
