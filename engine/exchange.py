@@ -384,12 +384,15 @@ class Exchange:
         }  # fmt: skip
         for part, array in tables.items():
             state[part] = array.ctypes.data
-        state[Part.ORDER_ROWS] = len(self._orders)
-        state[Part.ID_COUNT] = len(self._ids)
-        state[Part.LEVEL_COUNT] = len(self._heads) // 2
-        state[Part.INSTRUMENT_COUNT] = len(self.symbols)
-        state[Part.RULE_ROW_COUNT] = len(self._rule_rows)
-        state[Part.ACCOUNT_COUNT] = len(self._accounts)
+        lengths: dict[Part, int] = {
+            Part.ORDER_ROWS: len(self._orders), Part.ID_COUNT: len(self._ids), Part.LINK_COUNT: len(self._heads),
+            Part.LEVEL_COUNT: len(self._heads) // 2, Part.WORD_COUNT: len(self._words),
+            Part.SUMMARY_COUNT: len(self._summary), Part.INSTRUMENT_COUNT: len(self.symbols),
+            Part.RULE_ROW_COUNT: len(self._rule_rows), Part.ACCOUNT_COUNT: len(self._accounts),
+            Part.UNIT_ROWS: len(self._units),
+        }  # fmt: skip
+        for part, length in lengths.items():
+            state[part] = length
 
 
 def compile_loops(only: int | None = None) -> None:

@@ -5,9 +5,9 @@ in a folder named by a digest of all engine sources and of the compiler's versio
 an edit in a callee. With NUMBA_DISABLE_JIT=1 every kernel is the plain Python function it looks like.
 """
 
-import ctypes
 import gc
 import hashlib
+import math
 import os
 import subprocess
 import sys
@@ -19,7 +19,6 @@ from typing import Any, TypeVar, cast
 
 import numba as nb
 import numpy as np
-from numba import carray
 from numba.core import cgutils, types
 from numba.core.types.functions import BaseFunction
 from numba.extending import intrinsic
@@ -82,18 +81,21 @@ def _one_version(dispatcher: Any) -> Any:
     return dispatcher
 
 
-def kernel(function: F) -> F:
-    """Compile `function` for use inside other kernels: no wrapper to call it from Python is built.
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True, "_nrt": False}
 
-    No Python objects, floor division, wrapping integers. Machine code lands inside the entry that calls it.
+
+def kernel(function: F) -> F:
+    """Compile `function` for use inside other kernels: it becomes part of the entry that calls it.
+
+    No Python objects, floor division, wrapping integers; it makes and returns no arrays, so nobody counts references.
     """
-    options: dict[str, Any] = {"error_model": "numpy", "nogil": True}
-    return cast("F", _one_version(nb.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)))
+    options = _OPTIONS | {"no_cpython_wrapper": True, "forceinline": True}
+    return cast("F", _one_version(nb.njit(**options)(function)))
 
 
 def entry(function: F) -> F:
     """Compile `function` as one of the few doors from Python into the core; cached on disk with all it calls."""
-    return cast("F", nb.njit(cache=True, error_model="numpy", nogil=True, no_cfunc_wrapper=True)(function))
+    return cast("F", nb.njit(cache=True, **_OPTIONS)(function))
 
 
 @contextmanager
@@ -144,29 +146,45 @@ def compile_side_by_side(loops: Sequence[Any], examples: tuple[Any, ...], other:
 
 if JIT_ENABLED:
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def _pointer(_typing: Any, address: Any) -> Any:
-        """Integer address -> pointer, for `carray`."""
+    def view(
+        address: int, rows: int | None = None, columns: int | None = None, dtype: type = np.int64
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """A function (descriptor) -> view of the table whose address stands at position `address` of the descriptor.
 
-        def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-            return builder.inttoptr(args[0], cgutils.voidptr_t)
+        Parameters
+        ----------
+        rows : position of its number of rows; None: it is one row, shape (columns,)
+        columns : None: it is one column, shape (rows,)
 
-        return types.voidptr(types.int64), codegen
+        The view is made where it is used, of a pointer and constants: it costs a load, and a descriptor does not change
+        during a call, so not even that twice.
+        """
+        sizes = [size for size in (rows, columns) if size is not None]
+        item = types.Array(nb.from_dtype(np.dtype(dtype)), len(sizes), "C")
 
-    @kernel
-    def table(address: int, rows: int, columns: int) -> np.ndarray:
-        """View of the int64 table of `rows` x `columns` that starts at `address`."""
-        return carray(_pointer(address), (rows, columns), np.int64)  # type: ignore[no-any-return]
+        @intrinsic  # type: ignore[untyped-decorator]
+        def made(_typing: Any, descriptor: Any) -> Any:
+            def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                data = context.make_array(descriptor)(context, builder, args[0]).data
 
-    @kernel
-    def links(address: int, count: int) -> np.ndarray:
-        """View of the `count` int32 numbers that start at `address`."""
-        return carray(_pointer(address), count, np.int32)  # type: ignore[no-any-return]
+                def at(position: int) -> Any:
+                    load = builder.load(builder.gep(data, [context.get_constant(types.intp, position)]))
+                    load.set_metadata("invariant.load", builder.module.add_metadata([]))
+                    return load
 
-    @kernel
-    def words(address: int, count: int) -> np.ndarray:
-        """View of the `count` uint64 words that start at `address`."""
-        return carray(_pointer(address), count, np.uint64)  # type: ignore[no-any-return]
+                array = context.make_array(signature.return_type)(context, builder)
+                size = context.get_constant(types.intp, np.dtype(dtype).itemsize)
+                shape = [at(rows)] if rows is not None else []
+                shape += [context.get_constant(types.intp, columns)] if columns is not None else []
+                strides = [builder.mul(size, shape[1]), size] if len(shape) == 2 else [size]
+                kind = context.get_data_type(signature.return_type.dtype).as_pointer()
+                context.populate_array(array, data=builder.inttoptr(at(address), kind), shape=shape, strides=strides,
+                                       itemsize=size, meminfo=None)  # fmt: skip
+                return array._getvalue()  # noqa: SLF001
+
+            return item(descriptor), codegen
+
+        return made  # type: ignore[no-any-return]
 
     @intrinsic  # type: ignore[untyped-decorator]
     def trailing_zeros(_typing: Any, word: Any) -> Any:
@@ -188,18 +206,19 @@ if JIT_ENABLED:
 
 else:
 
-    def table(address: int, rows: int, columns: int) -> np.ndarray:
-        """View of the int64 table of `rows` x `columns` that starts at `address`."""
-        kind = ctypes.c_int64 * (int(rows) * int(columns))
-        return np.ctypeslib.as_array(kind.from_address(int(address))).reshape(int(rows), int(columns))
+    def view(
+        address: int, rows: int | None = None, columns: int | None = None, dtype: type = np.int64
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """As the compiled one."""
+        item = np.ctypeslib.as_ctypes_type(dtype)
 
-    def links(address: int, count: int) -> np.ndarray:
-        """View of the `count` int32 numbers that start at `address`."""
-        return np.ctypeslib.as_array((ctypes.c_int32 * int(count)).from_address(int(address)))
+        def made(descriptor: np.ndarray) -> np.ndarray:
+            shape = [] if rows is None else [int(descriptor[rows])]
+            shape += [] if columns is None else [columns]
+            kind = item * math.prod(shape)
+            return np.ctypeslib.as_array(kind.from_address(int(descriptor[address]))).reshape(shape)
 
-    def words(address: int, count: int) -> np.ndarray:
-        """View of the `count` uint64 words that start at `address`."""
-        return np.ctypeslib.as_array((ctypes.c_uint64 * int(count)).from_address(int(address)))
+        return made
 
     def trailing_zeros(word: int) -> int:
         """Number of zero bits below the lowest set bit of a non-zero uint64."""

@@ -1,7 +1,7 @@
 """The state of one exchange: a handful of int64 tables, reached through one integer array, the descriptor.
 
-A kernel receives `state` (the descriptor) and takes the view it needs: `orders = orders_of(state)`. A view costs
-two loads; passing every table as an argument would cost microseconds a call. A column of a table is a member of
+A kernel receives `state` (the descriptor) and takes the view it needs: `orders = orders_of(state)`. A view costs a load
+(`jit.view`); passing every table as an argument would cost microseconds a call. A column of a table is a member of
 an IntEnum below. Slot 0 of the order pool and of every link means "none", so that fresh zeroed memory is a valid
 empty ladder and an untouched price costs no memory.
 
@@ -13,7 +13,7 @@ from enum import IntEnum
 import numpy as np
 
 from engine.codes import MAX_CLOSE_TRADES, RULE_COLUMNS
-from engine.jit import kernel, links, table, words
+from engine.jit import view
 
 NIL = 0
 """No slot."""
@@ -24,28 +24,33 @@ GONE_ID = -2
 
 
 class Part(IntEnum):
-    """Positions in the descriptor: an address, then a count of rows (or elements), for each table."""
+    """Positions in the descriptor: addresses of tables, and their numbers of rows (or elements)."""
 
     MARKET = 0
-    ORDERS = 1
-    ORDER_ROWS = 2
-    IDS = 3
-    ID_COUNT = 4
-    HEADS = 5
-    TAILS = 6
-    LEVEL_COUNT = 7
-    """Levels of one side, a multiple of 4096; heads and tails hold both sides, buy first."""
-    WORDS = 8
-    SUMMARY = 9
-    INSTRUMENTS = 10
-    INSTRUMENT_COUNT = 11
-    RULES = 12
-    RULE_ROWS = 13
-    RULE_ROW_COUNT = 14
-    ACCOUNTS = 15
-    ACCOUNT_COUNT = 16
-    UNITS = 17
-    ASK = 18
+    ASK = 1
+    ORDERS = 2
+    ORDER_ROWS = 3
+    IDS = 4
+    ID_COUNT = 5
+    HEADS = 6
+    TAILS = 7
+    LINK_COUNT = 8
+    """Levels of both sides, buy first."""
+    LEVEL_COUNT = 9
+    """Levels of one side, a multiple of 4096."""
+    WORDS = 10
+    WORD_COUNT = 11
+    SUMMARY = 12
+    SUMMARY_COUNT = 13
+    INSTRUMENTS = 14
+    RULES = 15
+    INSTRUMENT_COUNT = 16
+    RULE_ROWS = 17
+    RULE_ROW_COUNT = 18
+    ACCOUNTS = 19
+    ACCOUNT_COUNT = 20
+    UNITS = 21
+    UNIT_ROWS = 22
 
 
 PARTS = len(Part)
@@ -251,79 +256,29 @@ class Units(IntEnum):
 UNITS_COLUMNS = len(Units)
 
 
-@kernel
-def market_of(state: np.ndarray) -> np.ndarray:
-    """The row of scalars, int64, shape (MARKET_COLUMNS,)."""
-    return table(state[Part.MARKET], 1, MARKET_COLUMNS)[0]
-
-
-@kernel
-def ask_of(state: np.ndarray) -> np.ndarray:
-    """The running command, int64, shape (ASK_COLUMNS,)."""
-    return table(state[Part.ASK], 1, ASK_COLUMNS)[0]
-
-
-@kernel
-def orders_of(state: np.ndarray) -> np.ndarray:
-    """The order pool, int64, shape (slots, ORDER_COLUMNS)."""
-    return table(state[Part.ORDERS], state[Part.ORDER_ROWS], ORDER_COLUMNS)
-
-
-@kernel
-def ids_of(state: np.ndarray) -> np.ndarray:
-    """Slot by order id minus ID_BASE, int32; 0 = not an order, FILLED_ID, GONE_ID."""
-    return links(state[Part.IDS], state[Part.ID_COUNT])
-
-
-@kernel
-def heads_of(state: np.ndarray) -> np.ndarray:
-    """First slot of each level, int32, shape (2 x levels,)."""
-    return links(state[Part.HEADS], 2 * state[Part.LEVEL_COUNT])
-
-
-@kernel
-def tails_of(state: np.ndarray) -> np.ndarray:
-    """Last slot of each level, int32, shape (2 x levels,)."""
-    return links(state[Part.TAILS], 2 * state[Part.LEVEL_COUNT])
-
-
-@kernel
-def words_of(state: np.ndarray) -> np.ndarray:
-    """Bitmap of levels that hold orders, uint64, shape (2 x levels / 64,)."""
-    return words(state[Part.WORDS], state[Part.LEVEL_COUNT] // 32)
-
-
-@kernel
-def summary_of(state: np.ndarray) -> np.ndarray:
-    """Bitmap of non-zero words, uint64, shape (2 x levels / 4096,)."""
-    return words(state[Part.SUMMARY], state[Part.LEVEL_COUNT] // 2048)
-
-
-@kernel
-def instruments_of(state: np.ndarray) -> np.ndarray:
-    """Instrument days, int64, shape (instruments, INSTRUMENT_COLUMNS)."""
-    return table(state[Part.INSTRUMENTS], state[Part.INSTRUMENT_COUNT], INSTRUMENT_COLUMNS)
-
-
-@kernel
-def rules_of(state: np.ndarray) -> np.ndarray:
-    """Rules in force by instrument, int64, shape (instruments, RULE_COLUMNS)."""
-    return table(state[Part.RULES], state[Part.INSTRUMENT_COUNT], RULE_COLUMNS)
-
-
-@kernel
-def rule_rows_of(state: np.ndarray) -> np.ndarray:
-    """All dated rules, int64, shape (rows, RULE_COLUMNS + 1): the last column is the instrument."""
-    return table(state[Part.RULE_ROWS], state[Part.RULE_ROW_COUNT], RULE_COLUMNS + 1)
-
-
-@kernel
-def accounts_of(state: np.ndarray) -> np.ndarray:
-    """Cash by account, int64, shape (accounts, ACCOUNT_COLUMNS)."""
-    return table(state[Part.ACCOUNTS], state[Part.ACCOUNT_COUNT], ACCOUNT_COLUMNS)
-
-
-@kernel
-def units_of(state: np.ndarray) -> np.ndarray:
-    """Units, int64, shape (accounts x instruments, UNITS_COLUMNS)."""
-    return table(state[Part.UNITS], state[Part.ACCOUNT_COUNT] * state[Part.INSTRUMENT_COUNT], UNITS_COLUMNS)
+market_of = view(Part.MARKET, columns=MARKET_COLUMNS)
+"""The row of scalars, int64, shape (MARKET_COLUMNS,)."""
+ask_of = view(Part.ASK, columns=ASK_COLUMNS)
+"""The running command, int64, shape (ASK_COLUMNS,)."""
+orders_of = view(Part.ORDERS, Part.ORDER_ROWS, ORDER_COLUMNS)
+"""The order pool, int64, shape (slots, ORDER_COLUMNS)."""
+ids_of = view(Part.IDS, Part.ID_COUNT, dtype=np.int32)
+"""Slot by order id minus ID_BASE, int32; 0 = not an order, FILLED_ID, GONE_ID."""
+heads_of = view(Part.HEADS, Part.LINK_COUNT, dtype=np.int32)
+"""First slot of each level, int32, shape (2 x levels,)."""
+tails_of = view(Part.TAILS, Part.LINK_COUNT, dtype=np.int32)
+"""Last slot of each level, int32, shape (2 x levels,)."""
+words_of = view(Part.WORDS, Part.WORD_COUNT, dtype=np.uint64)
+"""Bitmap of levels that hold orders, uint64, shape (2 x levels / 64,)."""
+summary_of = view(Part.SUMMARY, Part.SUMMARY_COUNT, dtype=np.uint64)
+"""Bitmap of non-zero words, uint64, shape (2 x levels / 4096,)."""
+instruments_of = view(Part.INSTRUMENTS, Part.INSTRUMENT_COUNT, INSTRUMENT_COLUMNS)
+"""Instrument days, int64, shape (instruments, INSTRUMENT_COLUMNS)."""
+rules_of = view(Part.RULES, Part.INSTRUMENT_COUNT, RULE_COLUMNS)
+"""Rules in force by instrument, int64, shape (instruments, RULE_COLUMNS)."""
+rule_rows_of = view(Part.RULE_ROWS, Part.RULE_ROW_COUNT, RULE_COLUMNS + 1)
+"""All dated rules, int64, shape (rows, RULE_COLUMNS + 1): the last column is the instrument."""
+accounts_of = view(Part.ACCOUNTS, Part.ACCOUNT_COUNT, ACCOUNT_COLUMNS)
+"""Cash by account, int64, shape (accounts, ACCOUNT_COLUMNS)."""
+units_of = view(Part.UNITS, Part.UNIT_ROWS, UNITS_COLUMNS)
+"""Units, int64, shape (accounts x instruments, UNITS_COLUMNS)."""
