@@ -34,6 +34,8 @@ LIVING = (Order.ID, Order.ACCOUNT, Order.INSTRUMENT, Order.SIDE, Order.ROLE, Ord
           Order.FILLED, Order.CLIENT_REF)  # fmt: skip
 """Columns of `Exchange.living`."""
 _IDS_A_LOOK = 4096
+_LENT_ROWS = 1 << 17
+"""Room for events grows with the batch up to here; a longer batch is applied in parts."""
 _LEVELS_STEP = 4096
 """Levels of a ladder come in multiples of this: one summary word of the bitmap."""
 
@@ -61,7 +63,6 @@ class Exchange:
         count = len(rules.symbols)
         self.symbols = rules.symbols
         self._market = np.zeros((1, layout.MARKET_COLUMNS), np.int64)
-        self._ask = np.zeros((1, layout.ASK_COLUMNS), np.int64)
         self._orders = np.zeros((orders, layout.ORDER_COLUMNS), np.int64)
         self._ids = np.zeros(ids, np.int32)
         self._instruments = np.zeros((count, layout.INSTRUMENT_COLUMNS), np.int64)
@@ -83,6 +84,10 @@ class Exchange:
 
     def submit(self, commands: np.ndarray) -> np.ndarray:
         """Apply COMMAND rows, shape (n,), in order; returns their EVENT rows, shape (m,), a fresh array."""
+        return self.apply(commands).copy()
+
+    def apply(self, commands: np.ndarray) -> np.ndarray:
+        """As `submit`, but the rows are lent: the next call may write over them."""
         if commands.dtype != COMMAND:
             message = f"commands must be rows of records.COMMAND, got {commands.dtype}"
             raise TypeError(message)
@@ -90,26 +95,27 @@ class Exchange:
         if not commands.flags.writeable:  # to the compiler another type, for which it would begin anew
             commands = commands.copy()
         market = self._market[0]
-        parts = []
+        if len(self._events) < 2 * len(commands) <= _LENT_ROWS:
+            self._events = np.zeros(2 * len(commands), EVENT)
+        parts: list[np.ndarray] = []
         done = 0
         while True:
             done = int(_LOOPS[self._loop](self._state, commands, done, self._events))
             written = int(market[Market.EVENT_COUNT])
+            stop = market[Market.STOP]
+            if stop == Stop.DONE and not parts:
+                return self._events[:written]
             if written:
                 parts.append(self._events[:written].copy())
-            stop = Stop(int(market[Market.STOP]))
             if stop == Stop.DONE:
-                break
+                return np.concatenate(parts)
             if stop == Stop.ROOM:
                 self._loop = int(market[Market.WANTED])
                 if self._loop >= _COMPILED_AHEAD and not self._has_other:
                     compile_loops(self._loop)
                     self._has_other = True
             else:
-                self._make_room(stop, int(market[Market.WANTED]), written)
-        if len(parts) == 1:
-            return parts[0]
-        return np.concatenate(parts) if parts else np.zeros(0, EVENT)
+                self._make_room(Stop(stop), int(market[Market.WANTED]), written)
 
     @property
     def command_seq(self) -> int:
@@ -380,7 +386,7 @@ class Exchange:
             Part.MARKET: self._market, Part.ORDERS: self._orders, Part.IDS: self._ids, Part.HEADS: self._heads,
             Part.TAILS: self._tails, Part.WORDS: self._words, Part.SUMMARY: self._summary,
             Part.INSTRUMENTS: self._instruments, Part.RULES: self._rules, Part.RULE_ROWS: self._rule_rows,
-            Part.ACCOUNTS: self._accounts, Part.UNITS: self._units, Part.ASK: self._ask,
+            Part.ACCOUNTS: self._accounts, Part.UNITS: self._units,
         }  # fmt: skip
         for part, array in tables.items():
             state[part] = array.ctypes.data

@@ -114,60 +114,60 @@ def _fits(kind: int, role: int) -> bool:
 
 
 @kernel
-def target_slot(state: np.ndarray, ask: np.ndarray) -> int:
+def target_slot(state: np.ndarray, ask: Ask) -> int:
     """Slot of what the command names; NIL also when that is of the wrong kind for the command."""
-    if ask[Ask.TARGET_ID] == NONE:
+    if ask.target_id == NONE:
         return NIL
-    slot = slot_of(state, ask[Ask.TARGET_ID])
+    slot = slot_of(state, ask.target_id)
     if slot <= NIL:
         return slot
     order = orders_of(state)[slot]
-    kind = ask[Ask.KIND]
+    kind = ask.kind
     if not _fits(kind, order[Order.ROLE]):
         return NIL
     if kind == CommandKind.CLICK:
-        if order[Order.SIDE] != opposite(ask[Ask.SIDE]) or order[Order.INSTRUMENT] != ask[Ask.INSTRUMENT]:
+        if order[Order.SIDE] != opposite(ask.side) or order[Order.INSTRUMENT] != ask.instrument:
             return NIL
     return slot
 
 
 @kernel
-def _refuse_new(ask: np.ndarray) -> int:
+def _refuse_new(ask: Ask) -> int:
     """Rung 2040 of a NEW: type, validity and conditions exist."""
-    ord_type, tif = ask[Ask.ORD_TYPE], ask[Ask.TIF]
+    ord_type, tif = ask.ord_type, ask.tif
     if ord_type != OrdType.LIMIT and ord_type != OrdType.MARKET and ord_type != OrdType.MARKET_TO_LIMIT:
         return RejectReason.UNKNOWN_TYPE
     rests = tif == TimeInForce.DAY or tif == TimeInForce.GTC or tif == TimeInForce.GTD
     if not rests and tif != TimeInForce.IOC and tif != TimeInForce.FOK:
         return RejectReason.UNKNOWN_TYPE
-    return RejectReason.UNKNOWN_TYPE if ask[Ask.FLAGS] > 1 << OrderCondition.POST_ONLY else RejectReason.NONE
+    return RejectReason.UNKNOWN_TYPE if ask.flags > 1 << OrderCondition.POST_ONLY else RejectReason.NONE
 
 
 @kernel
-def _lacks_field(ask: np.ndarray) -> bool:
+def _lacks_field(ask: Ask) -> bool:
     """Rung 2050 of the trading commands."""
-    kind, target = ask[Ask.KIND], ask[Ask.TARGET_ID]
+    kind, target = ask.kind, ask.target_id
     sided = names_instrument(kind)
-    if (sided or joins_auction(kind) or kind == CommandKind.TAKE) and ask[Ask.QTY] == NONE:
+    if (sided or joins_auction(kind) or kind == CommandKind.TAKE) and ask.qty == NONE:
         return True
     priced = sided or kind == CommandKind.BID
     if kind == CommandKind.NEW:
-        priced = ask[Ask.ORD_TYPE] == OrdType.LIMIT
+        priced = ask.ord_type == OrdType.LIMIT
     elif kind == CommandKind.CLICK:
         priced = target == NONE
-    if priced and ask[Ask.PRICE_FEN] == NONE:
+    if priced and ask.price_fen == NONE:
         return True
-    if kind == CommandKind.NEW and ask[Ask.TIF] == TimeInForce.GTD and ask[Ask.UNTIL_NS] == NONE:
+    if kind == CommandKind.NEW and ask.tif == TimeInForce.GTD and ask.until_ns == NONE:
         return True
     if not sided and kind != CommandKind.MASS_CANCEL and target == NONE:
         return True
-    return kind == CommandKind.PROPOSE and ask[Ask.CONTRA] == NONE
+    return kind == CommandKind.PROPOSE and ask.contra == NONE
 
 
 @kernel
-def _refuse_syntax(state: np.ndarray, ask: np.ndarray) -> int:
+def _refuse_syntax(state: np.ndarray, ask: Ask) -> int:
     """Rungs 2040 to 2090 of the trading commands."""
-    kind, side, qty = ask[Ask.KIND], ask[Ask.SIDE], ask[Ask.QTY]
+    kind, side, qty = ask.kind, ask.side, ask.qty
     if side > Side.SELL and (names_instrument(kind) or kind == CommandKind.MASS_CANCEL):
         return RejectReason.UNKNOWN_TYPE
     if side < Side.BUY and names_instrument(kind):
@@ -178,28 +178,28 @@ def _refuse_syntax(state: np.ndarray, ask: np.ndarray) -> int:
         return RejectReason.MISSING_FIELD
     if qty != NONE and not 0 <= qty <= MAX_QTY_T:
         return RejectReason.OUT_OF_RANGE
-    if (kind == CommandKind.NEW or kind == CommandKind.BID) and ask[Ask.MIN_QTY] != NONE:
-        if not 1 <= ask[Ask.MIN_QTY] <= qty:
+    if (kind == CommandKind.NEW or kind == CommandKind.BID) and ask.min_qty != NONE:
+        if not 1 <= ask.min_qty <= qty:
             return RejectReason.OUT_OF_RANGE
-    if kind == CommandKind.ANNOUNCE and ask[Ask.BOUND] != NONE:
-        if is_better(opposite(side), ask[Ask.PRICE_FEN], ask[Ask.BOUND]):
+    if kind == CommandKind.ANNOUNCE and ask.limit_price_fen != NONE:
+        if is_better(opposite(side), ask.price_fen, ask.limit_price_fen):
             return RejectReason.OUT_OF_RANGE
-    if not is_open(state, ask[Ask.ACCOUNT]):
+    if not is_open(state, ask.account):
         return RejectReason.UNKNOWN_ACCOUNT
-    if kind == CommandKind.PROPOSE and not is_open(state, ask[Ask.CONTRA]):
+    if kind == CommandKind.PROPOSE and not is_open(state, ask.contra):
         return RejectReason.UNKNOWN_ACCOUNT
     return RejectReason.NONE
 
 
 @kernel
-def _offered(state: np.ndarray, ask: np.ndarray, instrument: int) -> bool:
+def _offered(state: np.ndarray, ask: Ask, instrument: int) -> bool:
     """Whether this market has such a mode, order type, validity and condition."""
-    kind, rules = ask[Ask.KIND], rules_of(state)[instrument]
+    kind, rules = ask.kind, rules_of(state)[instrument]
     if kind == CommandKind.NEW:
-        tif, ord_type, conditions = ask[Ask.TIF], ask[Ask.ORD_TYPE], ask[Ask.FLAGS]
+        tif, ord_type, conditions = ask.tif, ask.ord_type, ask.flags
         if not ((rules[Rule.ORD_TYPES] >> ord_type) & 1 and (rules[Rule.TIMES_IN_FORCE] >> tif) & 1):
             return False
-        if ask[Ask.MIN_QTY] != NONE:
+        if ask.min_qty != NONE:
             conditions |= 1 << OrderCondition.MIN_QTY
         if market_of(state)[Market.PHASE] == Phase.CALL:
             gathers = rules[Rule.MODE] == TradingMode.CONTINUOUS and ord_type == OrdType.LIMIT
@@ -215,28 +215,28 @@ def _offered(state: np.ndarray, ask: np.ndarray, instrument: int) -> bool:
 
 
 @kernel
-def _refuse_phase(state: np.ndarray, ask: np.ndarray, instrument: int) -> int:
+def _refuse_phase(state: np.ndarray, ask: Ask, instrument: int) -> int:
     """Rungs 3020 to 3040: the phase, and a halt of the instrument."""
-    kind, phase = ask[Ask.KIND], market_of(state)[Market.PHASE]
+    kind, phase = ask.kind, market_of(state)[Market.PHASE]
     permitted = (rules_of(state)[instrument, Rule.PERMITS + phase] >> kind) & 1
     if not permitted and phase == Phase.CLOSED:
         return RejectReason.MARKET_CLOSED
     if not permitted and phase == Phase.HALTED:
         return RejectReason.HALTED
-    if is_screen(kind) and ask[Ask.TIME_NS] < instruments_of(state)[instrument, Instrument.HALTED_UNTIL]:
+    if is_screen(kind) and ask.time_ns < instruments_of(state)[instrument, Instrument.HALTED_UNTIL]:
         return RejectReason.HALTED
     return RejectReason.NONE if permitted else RejectReason.WRONG_PHASE
 
 
 @kernel
-def _refuse_market(state: np.ndarray, ask: np.ndarray, instrument: int) -> int:
+def _refuse_market(state: np.ndarray, ask: Ask, instrument: int) -> int:
     """Rungs 3010 to 3080 of the trading commands."""
     if not 0 <= instrument < state[Part.INSTRUMENT_COUNT]:
         return RejectReason.UNKNOWN_SYMBOL
     reason = _refuse_phase(state, ask, instrument)
     if reason != RejectReason.NONE:
         return reason
-    kind, rules = ask[Ask.KIND], rules_of(state)[instrument]
+    kind, rules = ask.kind, rules_of(state)[instrument]
     at_auction = joins_auction(kind) or kind == CommandKind.ANNOUNCE
     if rules[Rule.TRADABLE] == 0 and not only_leaves(kind) and not at_auction:
         return RejectReason.NOT_TRADABLE_TODAY
@@ -244,25 +244,25 @@ def _refuse_market(state: np.ndarray, ask: np.ndarray, instrument: int) -> int:
         return RejectReason.NOT_OFFERED
     if only_leaves(kind):
         return RejectReason.NONE
-    account = accounts_of(state)[ask[Ask.ACCOUNT]]
+    account = accounts_of(state)[ask.account]
     admitted = rules[Rule.AUCTION_BIDDERS] if joins_auction(kind) else rules[Rule.PARTICIPANTS]
-    state_sells = kind == CommandKind.ANNOUNCE and ask[Ask.ACCOUNT] == GOVERNMENT_ACCOUNT
+    state_sells = kind == CommandKind.ANNOUNCE and ask.account == GOVERNMENT_ACCOUNT
     if not (admitted >> account[Account.PARTICIPANT]) & 1 and not state_sells:
         return RejectReason.NOT_ADMITTED
     return RejectReason.ACCOUNT_BLOCKED if account[Account.BLOCKED] == 1 else RejectReason.NONE
 
 
 @kernel
-def refuse_head(state: np.ndarray, ask: np.ndarray, slot: int) -> int:
+def refuse_head(state: np.ndarray, ask: Ask, slot: int) -> int:
     """Rungs 2040 to 3080 of a trading command; `slot` is what `target_slot` has found."""
     reason = _refuse_syntax(state, ask)
     return reason if reason != RejectReason.NONE else _refuse_market(state, ask, instrument_of(state, ask, slot))
 
 
 @kernel
-def instrument_of(state: np.ndarray, ask: np.ndarray, slot: int) -> int:
+def instrument_of(state: np.ndarray, ask: Ask, slot: int) -> int:
     """The instrument a trading command is about; a number that does not exist is left as it is."""
-    kind, instrument = ask[Ask.KIND], ask[Ask.INSTRUMENT]
+    kind, instrument = ask.kind, ask.instrument
     if names_instrument(kind):
         return instrument
     if kind == CommandKind.MASS_CANCEL:
@@ -279,7 +279,8 @@ def refuse_price(state: np.ndarray, instrument: int, price_fen: int, low_fen: in
         return RejectReason.PRICE_ABOVE_LIMIT
     if price_fen < low_fen:
         return RejectReason.PRICE_BELOW_LIMIT
-    return RejectReason.BAD_TICK if price_fen % rules_of(state)[instrument, Rule.TICK_FEN] != 0 else RejectReason.NONE
+    tick = rules_of(state)[instrument, Rule.TICK_FEN]
+    return RejectReason.BAD_TICK if tick > 1 and price_fen % tick != 0 else RejectReason.NONE
 
 
 @kernel
@@ -287,7 +288,7 @@ def refuse_qty(state: np.ndarray, instrument: int, qty: int, lot_t: int, most_t:
     """Rungs 4040 to 4060: whole lots, at most `most_t`, a day's value that integers hold; an absent one passes."""
     if qty == NONE:
         return RejectReason.NONE
-    if qty % lot_t != 0:
+    if lot_t > 1 and qty % lot_t != 0:
         return RejectReason.BAD_LOT
     value = instruments_of(state)[instrument, Instrument.DAY_VALUE] + dearest_fen * qty
     if qty > most_t or value > MAX_VALUE_FEN:

@@ -34,15 +34,15 @@ MAX_ACCOUNTS = 2**24
 
 
 @kernel
-def _refuse_proposal(state: np.ndarray, ask: np.ndarray) -> int:
+def _refuse_proposal(state: np.ndarray, ask: Ask) -> int:
     """Rungs 4030 to 8050 of a PROPOSE; funds are looked at when the counterparty confirms."""
-    instrument, qty, price = ask[Ask.INSTRUMENT], ask[Ask.QTY], ask[Ask.PRICE_FEN]
+    instrument, qty, price = ask.instrument, ask.qty, ask.price_fen
     reason = refuse_price(state, instrument, price, NONE, 2**31)
     if reason == RejectReason.NONE:
         reason = refuse_qty(state, instrument, qty, rules_of(state)[instrument, Rule.LOT_T], MAX_QTY_T, 0)
     if reason != RejectReason.NONE:
         return reason
-    if ask[Ask.CONTRA] == ask[Ask.ACCOUNT]:
+    if ask.contra == ask.account:
         return RejectReason.SELF_TRADE
     if qty < rules_of(state)[instrument, Rule.BLOCK_MIN_QTY_T]:
         return RejectReason.BLOCK_TOO_SMALL
@@ -54,9 +54,9 @@ def _refuse_proposal(state: np.ndarray, ask: np.ndarray) -> int:
 
 
 @kernel
-def refuse_block(state: np.ndarray, ask: np.ndarray) -> int:
+def refuse_block(state: np.ndarray, ask: Ask) -> int:
     """Why a PROPOSE, CONFIRM or DECLINE is refused, or NONE: the whole ladder, top to bottom."""
-    slot, kind, account = target_slot(state, ask), ask[Ask.KIND], ask[Ask.ACCOUNT]
+    slot, kind, account = target_slot(state, ask), ask.kind, ask.account
     reason = refuse_head(state, ask, slot)
     if reason != RejectReason.NONE:
         return reason
@@ -70,7 +70,7 @@ def refuse_block(state: np.ndarray, ask: np.ndarray) -> int:
         return RejectReason.NOT_COUNTERPARTY
     if kind == CommandKind.DECLINE:
         return RejectReason.NONE
-    if order[Order.UNTIL_NS] != NONE and ask[Ask.TIME_NS] >= order[Order.UNTIL_NS]:
+    if order[Order.UNTIL_NS] != NONE and ask.time_ns >= order[Order.UNTIL_NS]:
         return RejectReason.PROPOSAL_EXPIRED
     instrument, qty = order[Order.INSTRUMENT], order[Order.LEAVES]
     cash = gross(state, instrument, TradingMode.BLOCK, order[Order.PRICE]) * qty
@@ -84,9 +84,9 @@ def refuse_block(state: np.ndarray, ask: np.ndarray) -> int:
 
 
 @kernel
-def _refuse_cash(state: np.ndarray, ask: np.ndarray) -> int:
+def _refuse_cash(state: np.ndarray, ask: Ask) -> int:
     """DEPOSIT, WITHDRAW and FINE: a positive amount and an open account; what goes out must be there."""
-    amount, account, kind = ask[Ask.AMOUNT_FEN], ask[Ask.ACCOUNT], ask[Ask.KIND]
+    amount, account, kind = ask.amount_fen, ask.account, ask.kind
     if amount == NONE:
         return RejectReason.MISSING_FIELD
     if amount <= 0 or amount > MAX_AMOUNT_FEN:
@@ -101,10 +101,10 @@ def _refuse_cash(state: np.ndarray, ask: np.ndarray) -> int:
 
 
 @kernel
-def _refuse_units(state: np.ndarray, ask: np.ndarray) -> int:
+def _refuse_units(state: np.ndarray, ask: Ask) -> int:
     """ISSUE, SURRENDER and DEDUCT: a positive quantity of a known instrument; what goes out must be there."""
-    qty, account, kind = ask[Ask.QTY], ask[Ask.ACCOUNT], ask[Ask.KIND]
-    instrument = ask[Ask.INSTRUMENT]
+    qty, account, kind = ask.qty, ask.account, ask.kind
+    instrument = ask.instrument
     known = 0 <= instrument < state[Part.INSTRUMENT_COUNT]
     if qty == NONE:
         return RejectReason.MISSING_FIELD
@@ -123,13 +123,13 @@ def _refuse_units(state: np.ndarray, ask: np.ndarray) -> int:
 
 
 @kernel
-def refuse_account(state: np.ndarray, ask: np.ndarray) -> int:
+def refuse_account(state: np.ndarray, ask: Ask) -> int:
     """OPEN_ACCOUNT and KILL_SWITCH."""
-    account, opens = ask[Ask.ACCOUNT], ask[Ask.KIND] == CommandKind.OPEN_ACCOUNT
+    account, opens = ask.account, ask.kind == CommandKind.OPEN_ACCOUNT
     if account == NONE:
         return RejectReason.MISSING_FIELD
     highest = Participant.INDIVIDUAL if opens else 1
-    if account < 0 or account >= MAX_ACCOUNTS or ask[Ask.FLAGS] > highest:
+    if account < 0 or account >= MAX_ACCOUNTS or ask.flags > highest:
         return RejectReason.OUT_OF_RANGE
     if opens:
         return RejectReason.ACCOUNT_EXISTS if is_open(state, account) else RejectReason.NONE
@@ -137,15 +137,15 @@ def refuse_account(state: np.ndarray, ask: np.ndarray) -> int:
 
 
 @kernel
-def refuse_phase(ask: np.ndarray) -> int:
+def refuse_phase(ask: Ask) -> int:
     """PHASE names one that exists."""
-    return RejectReason.UNKNOWN_TYPE if ask[Ask.PHASE] > Phase.OPENING else RejectReason.NONE
+    return RejectReason.UNKNOWN_TYPE if ask.phase > Phase.OPENING else RejectReason.NONE
 
 
 @kernel
-def refuse_move(state: np.ndarray, ask: np.ndarray) -> int:
+def refuse_move(state: np.ndarray, ask: Ask) -> int:
     """Why a command that does not trade is refused, or NONE; day rolls and rules are looked at in `day.py`."""
-    kind = ask[Ask.KIND]
+    kind = ask.kind
     if kind == CommandKind.DEPOSIT or kind == CommandKind.WITHDRAW or kind == CommandKind.FINE:
         return _refuse_cash(state, ask)
     if kind == CommandKind.ISSUE or kind == CommandKind.SURRENDER or kind == CommandKind.DEDUCT:

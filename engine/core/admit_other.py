@@ -24,11 +24,11 @@ from engine.jit import kernel
 
 
 @kernel
-def _refuse_application(state: np.ndarray, ask: np.ndarray, auction: int) -> int:
+def _refuse_application(state: np.ndarray, ask: Ask, auction: int) -> int:
     """Rungs 5010 to 8080 of an APPLY."""
-    order, account = orders_of(state)[auction], ask[Ask.ACCOUNT]
+    order, account = orders_of(state)[auction], ask.account
     funded = rules_of(state)[order[Order.INSTRUMENT], Rule.FUNDED] == 1
-    if funded and lacks_cash(state, account, deposit(state, auction, ask[Ask.QTY])):
+    if funded and lacks_cash(state, account, deposit(state, auction, ask.qty)):
         return RejectReason.INSUFFICIENT_CASH
     if order[Order.ACCOUNT] == account:
         return RejectReason.SELF_TRADE
@@ -56,10 +56,10 @@ def _over_limit(state: np.ndarray, auction: int, account: int, qty: int) -> bool
 
 
 @kernel
-def _refuse_bid(state: np.ndarray, ask: np.ndarray, auction: int) -> int:
+def _refuse_bid(state: np.ndarray, ask: Ask, auction: int) -> int:
     """Rungs 5010 to 8090 of a BID."""
     orders = orders_of(state)
-    order, account, qty, price = orders[auction], ask[Ask.ACCOUNT], ask[Ask.QTY], ask[Ask.PRICE_FEN]
+    order, account, qty, price = orders[auction], ask.account, ask.qty, ask.price_fen
     instrument, side = order[Order.INSTRUMENT], opposite(order[Order.SIDE])
     replaced = NIL
     if rules_of(state)[instrument, Rule.AUCTION_LOTS] == Lots.WHOLE:
@@ -90,9 +90,9 @@ def _refuse_bid(state: np.ndarray, ask: np.ndarray, auction: int) -> int:
 
 
 @kernel
-def _refuse_end(state: np.ndarray, ask: np.ndarray, slot: int) -> int:
+def _refuse_end(state: np.ndarray, ask: Ask, slot: int) -> int:
     """Why an END_STAGE is refused: no such auction, or more value than a day may have."""
-    if ask[Ask.TARGET_ID] == NONE:
+    if ask.target_id == NONE:
         return RejectReason.MISSING_FIELD
     if slot <= NIL:
         return RejectReason.AUCTION_CLOSED
@@ -103,9 +103,9 @@ def _refuse_end(state: np.ndarray, ask: np.ndarray, slot: int) -> int:
 
 
 @kernel
-def _refuse_bound(state: np.ndarray, ask: np.ndarray, instrument: int, low_fen: int, high_fen: int) -> int:
+def _refuse_bound(state: np.ndarray, ask: Ask, instrument: int, low_fen: int, high_fen: int) -> int:
     """Rungs 4010 to 4030 of an ANNOUNCE, whose reserve has limits and the bound of whose bids has others."""
-    price, bound = ask[Ask.PRICE_FEN], ask[Ask.BOUND]
+    price, bound = ask.price_fen, ask.limit_price_fen
     reserve = refuse_price(state, instrument, price, low_fen, high_fen)
     other = refuse_price(
         state, instrument, bound, band_low(state, instrument, NONE), band_high(state, instrument, NONE)
@@ -116,9 +116,9 @@ def _refuse_bound(state: np.ndarray, ask: np.ndarray, instrument: int, low_fen: 
 
 
 @kernel
-def _refuse_size(state: np.ndarray, ask: np.ndarray, instrument: int) -> int:
+def _refuse_size(state: np.ndarray, ask: Ask, instrument: int) -> int:
     """Rungs 4010 to 4060 of an OFFER, TAKE, ANNOUNCE, APPLY or BID."""
-    kind, rules, reason = ask[Ask.KIND], rules_of(state)[instrument], 0
+    kind, rules, reason = ask.kind, rules_of(state)[instrument], 0
     lot, dearest, bp = rules[Rule.LOT_T], 0, NONE
     if kind == CommandKind.OFFER:
         bp = rules[Rule.OFFER_BAND_BP]
@@ -132,18 +132,18 @@ def _refuse_size(state: np.ndarray, ask: np.ndarray, instrument: int) -> int:
     if kind == CommandKind.ANNOUNCE:
         reason = _refuse_bound(state, ask, instrument, low, high)
     elif kind == CommandKind.OFFER or kind == CommandKind.BID:
-        reason = refuse_price(state, instrument, ask[Ask.PRICE_FEN], low, high)
+        reason = refuse_price(state, instrument, ask.price_fen, low, high)
     if reason != RejectReason.NONE:
         return reason
-    return refuse_qty(state, instrument, ask[Ask.QTY], lot, MAX_QTY_T, dearest)
+    return refuse_qty(state, instrument, ask.qty, lot, MAX_QTY_T, dearest)
 
 
 @kernel
-def _refuse_offer(state: np.ndarray, ask: np.ndarray, slot: int) -> int:
+def _refuse_offer(state: np.ndarray, ask: Ask, slot: int) -> int:
     """Rungs 5010 to 8040 of an OFFER or TAKE."""
-    account, qty = ask[Ask.ACCOUNT], ask[Ask.QTY]
-    instrument, side, price = ask[Ask.INSTRUMENT], ask[Ask.SIDE], ask[Ask.PRICE_FEN]
-    if ask[Ask.KIND] == CommandKind.TAKE:
+    account, qty = ask.account, ask.qty
+    instrument, side, price = ask.instrument, ask.side, ask.price_fen
+    if ask.kind == CommandKind.TAKE:
         if slot <= NIL:
             return refuse_dead(slot)
         order = orders_of(state)[slot]
@@ -153,16 +153,16 @@ def _refuse_offer(state: np.ndarray, ask: np.ndarray, slot: int) -> int:
     reason = lacks_funds(state, account, instrument, side, cash, qty)
     if reason != RejectReason.NONE:
         return reason
-    if ask[Ask.KIND] == CommandKind.OFFER:
+    if ask.kind == CommandKind.OFFER:
         return RejectReason.BLOCK_TOO_SMALL if qty < rules[Rule.OFFER_MIN_QTY_T] else RejectReason.NONE
     own = orders_of(state)[slot, Order.ACCOUNT] == account and rules[Rule.SELF_TRADE] != SelfTrade.ALLOW
     return RejectReason.SELF_TRADE if own else RejectReason.NONE
 
 
 @kernel
-def refuse_other(state: np.ndarray, ask: np.ndarray) -> int:
+def refuse_other(state: np.ndarray, ask: Ask) -> int:
     """Why an OFFER, TAKE, MASS_CANCEL, ANNOUNCE, APPLY, BID or END_STAGE is refused, or NONE: the whole ladder."""
-    kind, slot = ask[Ask.KIND], target_slot(state, ask)
+    kind, slot = ask.kind, target_slot(state, ask)
     if kind == CommandKind.END_STAGE:
         return _refuse_end(state, ask, slot)
     reason = refuse_head(state, ask, slot)
@@ -173,9 +173,9 @@ def refuse_other(state: np.ndarray, ask: np.ndarray) -> int:
     if kind == CommandKind.OFFER or kind == CommandKind.TAKE:
         return _refuse_offer(state, ask, slot)
     if kind == CommandKind.ANNOUNCE:
-        instrument, qty = ask[Ask.INSTRUMENT], ask[Ask.QTY]
-        cash = gross(state, instrument, TradingMode.AUCTION, ask[Ask.PRICE_FEN]) * qty
-        return lacks_funds(state, ask[Ask.ACCOUNT], instrument, ask[Ask.SIDE], cash, qty)
+        instrument, qty = ask.instrument, ask.qty
+        cash = gross(state, instrument, TradingMode.AUCTION, ask.price_fen) * qty
+        return lacks_funds(state, ask.account, instrument, ask.side, cash, qty)
     if slot <= NIL:
         return RejectReason.AUCTION_CLOSED
     return _refuse_application(state, ask, slot) if kind == CommandKind.APPLY else _refuse_bid(state, ask, slot)

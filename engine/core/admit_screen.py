@@ -71,68 +71,68 @@ def reach(state: np.ndarray, instrument: int, side: int, limit_fen: int, qty: in
 
 
 @kernel
-def replaced_price(state: np.ndarray, ask: np.ndarray, slot: int) -> int:
+def replaced_price(state: np.ndarray, ask: Ask, slot: int) -> int:
     """Price of the order after the REPLACE, fen."""
-    return orders_of(state)[slot, Order.PRICE] if ask[Ask.PRICE_FEN] == NONE else ask[Ask.PRICE_FEN]
+    return orders_of(state)[slot, Order.PRICE] if ask.price_fen == NONE else ask.price_fen
 
 
 @kernel
-def replaced_leaves(state: np.ndarray, ask: np.ndarray, slot: int) -> int:
+def replaced_leaves(state: np.ndarray, ask: Ask, slot: int) -> int:
     """Open quantity of the order after the REPLACE (new total minus filled), t."""
     order = orders_of(state)[slot]
-    return order[Order.LEAVES] if ask[Ask.QTY] == NONE else ask[Ask.QTY] - order[Order.FILLED]
+    return order[Order.LEAVES] if ask.qty == NONE else ask.qty - order[Order.FILLED]
 
 
 @kernel
-def click_price(state: np.ndarray, ask: np.ndarray, slot: int) -> int:
+def click_price(state: np.ndarray, ask: Ask, slot: int) -> int:
     """Price at which a click is funded, fen: that of the clicked listing, else the taker's limit."""
-    return orders_of(state)[slot, Order.PRICE] if slot > NIL else ask[Ask.PRICE_FEN]
+    return orders_of(state)[slot, Order.PRICE] if slot > NIL else ask.price_fen
 
 
 @kernel
-def asked_price(state: np.ndarray, ask: np.ndarray) -> int:
+def asked_price(state: np.ndarray, ask: Ask) -> int:
     """The price a command means, fen: NONE for a market order, the other side's best for a market-to-limit one.
 
     The side and the instrument of a NEW have been looked at.
     """
-    if ask[Ask.KIND] != CommandKind.NEW or ask[Ask.ORD_TYPE] == OrdType.LIMIT:
-        return ask[Ask.PRICE_FEN] + 0
+    if ask.kind != CommandKind.NEW or ask.ord_type == OrdType.LIMIT:
+        return ask.price_fen + 0
     best = 0
-    if ask[Ask.ORD_TYPE] == OrdType.MARKET_TO_LIMIT:
-        best = best_price(state, ask[Ask.INSTRUMENT], opposite(ask[Ask.SIDE]))
+    if ask.ord_type == OrdType.MARKET_TO_LIMIT:
+        best = best_price(state, ask.instrument, opposite(ask.side))
     return NONE if best == 0 else best
 
 
 @kernel
-def _refuse_size(state: np.ndarray, ask: np.ndarray, instrument: int) -> int:
+def _refuse_size(state: np.ndarray, ask: Ask, instrument: int) -> int:
     """Rungs 4010 to 4060 of a NEW, REPLACE or CLICK."""
-    if ask[Ask.KIND] == CommandKind.CANCEL:
+    if ask.kind == CommandKind.CANCEL:
         return RejectReason.NONE
     day, rules = instruments_of(state)[instrument], rules_of(state)[instrument]
     low, high = day[Instrument.LIMIT_LOW], day[Instrument.LIMIT_HIGH]
     reason = refuse_price(state, instrument, asked_price(state, ask), low, high)
     if reason != RejectReason.NONE:
         return reason
-    return refuse_qty(state, instrument, ask[Ask.QTY], rules[Rule.LOT_T], rules[Rule.SCREEN_MAX_QTY_T], high)
+    return refuse_qty(state, instrument, ask.qty, rules[Rule.LOT_T], rules[Rule.SCREEN_MAX_QTY_T], high)
 
 
 @kernel
-def _would_cross(state: np.ndarray, ask: np.ndarray, instrument: int, side: int, price_fen: int) -> bool:
+def _would_cross(state: np.ndarray, ask: Ask, instrument: int, side: int, price_fen: int) -> bool:
     """Whether it would meet the other side where the order or the rulebook does not want that."""
-    kind, rules = ask[Ask.KIND], rules_of(state)[instrument]
+    kind, rules = ask.kind, rules_of(state)[instrument]
     if kind == CommandKind.CLICK:
         return False
     listed = rules[Rule.MODE] == TradingMode.LISTED and rules[Rule.CROSSED_LISTINGS] == 0
-    if not listed and not (kind == CommandKind.NEW and ask[Ask.FLAGS] != 0):
+    if not listed and not (kind == CommandKind.NEW and ask.flags != 0):
         return False
     best = best_price(state, instrument, opposite(side))
     return best != 0 and crosses(side, price_fen, best)
 
 
 @kernel
-def _refuse_click(state: np.ndarray, ask: np.ndarray, instrument: int, slot: int) -> int:
+def _refuse_click(state: np.ndarray, ask: Ask, instrument: int, slot: int) -> int:
     """Rungs 4070 and 4080: which listing may be clicked."""
-    if ask[Ask.KIND] != CommandKind.CLICK or slot <= NIL:
+    if ask.kind != CommandKind.CLICK or slot <= NIL:
         return RejectReason.NONE
     rules, orders = rules_of(state)[instrument], orders_of(state)
     levels, side = rules[Rule.CLICK_LEVELS], orders[slot, Order.SIDE]
@@ -146,7 +146,7 @@ def _refuse_click(state: np.ndarray, ask: np.ndarray, instrument: int, slot: int
 @kernel
 def _refuse_taker(
     state: np.ndarray,
-    ask: np.ndarray,
+    ask: Ask,
     instrument: int,
     side: int,
     price_fen: int,
@@ -161,13 +161,13 @@ def _refuse_taker(
     listing or the replaced order (NIL: none).
     """
     rules, orders = rules_of(state)[instrument], orders_of(state)
-    kind, account = ask[Ask.KIND], ask[Ask.ACCOUNT]
+    kind, account = ask.kind, ask.account
     clicks = kind == CommandKind.CLICK
     levels = rules[Rule.CLICK_LEVELS] if clicks else MAX_QTY_T
     crossing = rules[Rule.MODE] == TradingMode.CONTINUOUS and market_of(state)[Market.PHASE] != Phase.CALL
     crossing = crossing or (clicks and slot == NIL)
-    is_fok = kind == CommandKind.NEW and ask[Ask.TIF] == TimeInForce.FOK
-    least = ask[Ask.MIN_QTY] if kind == CommandKind.NEW else NONE
+    is_fok = kind == CommandKind.NEW and ask.tif == TimeInForce.FOK
+    least = ask.min_qty if kind == CommandKind.NEW else NONE
     rule, reachable = rules[Rule.SELF_TRADE], wanted
     if crossing and (price_fen == NONE or is_fok or least != NONE or rule == SelfTrade.REJECT_TAKER):
         reachable = reach(state, instrument, side, price_fen, wanted, levels, account)
@@ -193,10 +193,10 @@ def _refuse_taker(
 
 
 @kernel
-def refuse_screen(state: np.ndarray, ask: np.ndarray) -> int:
+def refuse_screen(state: np.ndarray, ask: Ask) -> int:
     """Why a NEW, CANCEL, REPLACE or CLICK is refused, or NONE: the whole ladder, top to bottom."""
     slot, orders = target_slot(state, ask), orders_of(state)
-    kind, instrument, side, qty = ask[Ask.KIND], ask[Ask.INSTRUMENT], ask[Ask.SIDE], ask[Ask.QTY]
+    kind, instrument, side, qty = ask.kind, ask.instrument, ask.side, ask.qty
     reason = refuse_head(state, ask, slot)
     if reason == RejectReason.NONE:
         reason = _refuse_size(state, ask, instrument_of(state, ask, slot))
@@ -204,11 +204,11 @@ def refuse_screen(state: np.ndarray, ask: np.ndarray) -> int:
         reason = _refuse_click(state, ask, instrument, slot)
     if reason != RejectReason.NONE:
         return reason
-    if slot <= NIL and (kind == CommandKind.CANCEL or kind == CommandKind.REPLACE or ask[Ask.TARGET_ID] != NONE):
+    if slot <= NIL and (kind == CommandKind.CANCEL or kind == CommandKind.REPLACE or ask.target_id != NONE):
         if kind != CommandKind.NEW:
             return refuse_dead(slot)
     if kind == CommandKind.CANCEL or kind == CommandKind.REPLACE:
-        if orders[slot, Order.ACCOUNT] != ask[Ask.ACCOUNT]:
+        if orders[slot, Order.ACCOUNT] != ask.account:
             return RejectReason.NOT_OWNER
         if kind == CommandKind.CANCEL:
             return RejectReason.NONE
@@ -224,6 +224,6 @@ def refuse_screen(state: np.ndarray, ask: np.ndarray) -> int:
         cash = gross(state, instrument, rules_of(state)[instrument, Rule.MODE], funded_at) * qty
     if _would_cross(state, ask, instrument, side, price):
         return RejectReason.WOULD_CROSS
-    if kind == CommandKind.NEW and ask[Ask.ORD_TYPE] == OrdType.MARKET_TO_LIMIT and price == NONE:
+    if kind == CommandKind.NEW and ask.ord_type == OrdType.MARKET_TO_LIMIT and price == NONE:
         return RejectReason.NO_OPPOSITE_PRICE
     return _refuse_taker(state, ask, instrument, side, price, cash, qty, wanted, slot)

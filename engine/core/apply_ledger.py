@@ -9,14 +9,14 @@ from engine.codes import NONE, CommandKind, EventKind, RejectReason
 from engine.core import accounts, admit_ledger, day, negotiated
 from engine.core.batch import Loop, begin, decode, start
 from engine.core.emit import emit, emit_rejected
-from engine.core.state import Account, Ask, Market, Stop, accounts_of, ask_of, market_of
+from engine.core.state import Account, Ask, Market, Stop, accounts_of, market_of
 from engine.jit import entry, kernel
 
 
 @kernel
-def _refuse(state: np.ndarray, ask: np.ndarray) -> int:
+def _refuse(state: np.ndarray, ask: Ask) -> int:
     """The ladder for the commands of this loop."""
-    kind = ask[Ask.KIND]
+    kind = ask.kind
     if kind == CommandKind.PROPOSE or kind == CommandKind.CONFIRM or kind == CommandKind.DECLINE:
         return admit_ledger.refuse_block(state, ask)
     if kind == CommandKind.DAY_ROLL:
@@ -27,16 +27,16 @@ def _refuse(state: np.ndarray, ask: np.ndarray) -> int:
 
 
 @kernel
-def _move(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def _move(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """The commands that open an account or move cash and units without a trade."""
-    kind, account = ask[Ask.KIND], ask[Ask.ACCOUNT]
-    instrument, qty = ask[Ask.INSTRUMENT], ask[Ask.QTY]
-    amount = ask[Ask.AMOUNT_FEN]
+    kind, account = ask.kind, ask.account
+    instrument, qty = ask.instrument, ask.qty
+    amount = ask.amount_fen
     event = EventKind.ACCOUNT_OPENED
     if kind == CommandKind.OPEN_ACCOUNT:
         accounts_of(state)[account, Account.OPEN] = 1
-        accounts_of(state)[account, Account.GROUP] = ask[Ask.GROUP]
-        accounts_of(state)[account, Account.PARTICIPANT] = ask[Ask.FLAGS]
+        accounts_of(state)[account, Account.GROUP] = ask.group
+        accounts_of(state)[account, Account.PARTICIPANT] = ask.flags
         instrument, qty, amount = NONE, NONE, NONE
     elif kind == CommandKind.DEPOSIT:
         event = EventKind.DEPOSITED
@@ -61,9 +61,9 @@ def _move(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
 
 
 @kernel
-def _execute(state: np.ndarray, events: np.ndarray, ask: np.ndarray, room: int) -> bool:
+def _execute(state: np.ndarray, events: np.ndarray, ask: Ask, room: int) -> bool:
     """Carry out an admitted command. False: a day roll has run out of event rows."""
-    kind = ask[Ask.KIND]
+    kind = ask.kind
     if kind == CommandKind.PROPOSE:
         negotiated.propose(state, events, ask)
     elif kind == CommandKind.CONFIRM:
@@ -84,10 +84,10 @@ def _execute(state: np.ndarray, events: np.ndarray, ask: np.ndarray, room: int) 
 @entry
 def apply_ledger(state: np.ndarray, commands: np.ndarray, first: int, events: np.ndarray) -> int:
     """As `apply_screen`, for the commands of this loop; a day roll may stop half way and go on in the next call."""
-    market, ask = market_of(state), ask_of(state)
+    market = market_of(state)
     start(state)
     for index in range(first, commands.shape[0]):
-        decode(commands[index], ask)
+        ask = decode(commands[index])
         resumes = market[Market.RESUME_ID] != 0
         if not begin(state, ask, events.shape[0], Loop.LEDGER):
             return index

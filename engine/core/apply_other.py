@@ -16,17 +16,17 @@ from engine.core.admit_screen import refuse_screen
 from engine.core.batch import Loop, begin, decode, start
 from engine.core.book import slot_of
 from engine.core.emit import emit_rejected
-from engine.core.state import Ask, Instrument, Market, Order, Part, ask_of, instruments_of, market_of, orders_of
+from engine.core.state import Ask, Instrument, Market, Order, Part, instruments_of, market_of, orders_of
 from engine.jit import entry, kernel
 
 
 @kernel
-def _gather(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def _gather(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """A NEW, CANCEL or REPLACE while the call gathers: the book changes, and what would trade now is published."""
-    kind = ask[Ask.KIND]
-    instrument, in_book = ask[Ask.INSTRUMENT] + 0, True
+    kind = ask.kind
+    instrument, in_book = ask.instrument + 0, True
     if kind != CommandKind.NEW:
-        order = orders_of(state)[slot_of(state, ask[Ask.TARGET_ID])]
+        order = orders_of(state)[slot_of(state, ask.target_id)]
         instrument, in_book = order[Order.INSTRUMENT] + 0, order[Order.ROLE] == Role.ORDER
     if kind == CommandKind.NEW:
         continuous.enter(state, events, ask)
@@ -39,18 +39,18 @@ def _gather(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
 
 
 @kernel
-def _end_call(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def _end_call(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """PHASE out of a call: every instrument trades at its price."""
-    if ask[Ask.PHASE] != Phase.CALL:
+    if ask.phase != Phase.CALL:
         for instrument in range(state[Part.INSTRUMENT_COUNT]):
             call.uncross(state, events, ask, instrument)
     day.change_phase(state, events, ask)
 
 
 @kernel
-def _cancel_many(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def _cancel_many(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """MASS_CANCEL or KILL_SWITCH; while a call gathers, what would trade now in each book they touched."""
-    if ask[Ask.KIND] == CommandKind.MASS_CANCEL:
+    if ask.kind == CommandKind.MASS_CANCEL:
         cancel.mass_cancel(state, events, ask)
     else:
         cancel.kill_switch(state, events, ask)
@@ -61,9 +61,9 @@ def _cancel_many(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None
 
 
 @kernel
-def _execute(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def _execute(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """Carry out an admitted command."""
-    kind = ask[Ask.KIND]
+    kind = ask.kind
     if kind == CommandKind.OFFER:
         negotiated.offer(state, events, ask)
     elif kind == CommandKind.TAKE:
@@ -85,9 +85,9 @@ def _execute(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
 
 
 @kernel
-def _refuse(state: np.ndarray, ask: np.ndarray) -> int:
+def _refuse(state: np.ndarray, ask: Ask) -> int:
     """The ladder for the commands of this loop."""
-    kind = ask[Ask.KIND]
+    kind = ask.kind
     if is_screen(kind) or kind == CommandKind.CANCEL:
         return refuse_screen(state, ask)
     if kind == CommandKind.PHASE:
@@ -100,10 +100,9 @@ def _refuse(state: np.ndarray, ask: np.ndarray) -> int:
 @entry
 def apply_other(state: np.ndarray, commands: np.ndarray, first: int, events: np.ndarray) -> int:
     """As `apply_screen`, for the commands of this loop."""
-    ask = ask_of(state)
     start(state)
     for index in range(first, commands.shape[0]):
-        decode(commands[index], ask)
+        ask = decode(commands[index])
         if not begin(state, ask, events.shape[0], Loop.OTHER):
             return index
         reason = _refuse(state, ask)

@@ -11,8 +11,8 @@ from engine.core.admit import instrument_of, target_slot
 from engine.core.admit_screen import refuse_screen
 from engine.core.batch import Loop, begin, decode, start
 from engine.core.emit import emit_rejected
-from engine.core.state import Ask, Instrument, ask_of, instruments_of
-from engine.jit import entry
+from engine.core.state import Ask, Instrument, instruments_of
+from engine.jit import entry, kernel
 
 
 @entry
@@ -31,26 +31,38 @@ def apply_screen(state: np.ndarray, commands: np.ndarray, first: int, events: np
     int
         Index of the first command not applied; MARKET's STOP says why when that is not n.
     """
-    ask = ask_of(state)
     start(state)
     for index in range(first, commands.shape[0]):
-        decode(commands[index], ask)
+        ask = decode(commands[index])
         if not begin(state, ask, events.shape[0], Loop.SCREEN):
             return index
-        reason, kind = refuse_screen(state, ask), ask[Ask.KIND]
+        # Each kind asks the ladder by itself: there the compiler leaves out the rungs of the others.
+        kind = ask.kind
+        if kind == CommandKind.NEW:
+            reason = refuse_screen(state, ask)
+            if reason == RejectReason.NONE:
+                trades = instruments_of(state)[ask.instrument, Instrument.TRADES]
+                continuous.enter(state, events, ask)
+                continuous.halt_if_moved(state, events, ask, ask.instrument, trades)
+        elif kind == CommandKind.CANCEL:
+            reason = refuse_screen(state, ask)
+            if reason == RejectReason.NONE:
+                continuous.cancel(state, events, ask)
+        else:
+            reason = refuse_screen(state, ask)
+            if reason == RejectReason.NONE:
+                _replace_or_click(state, events, ask)
         if reason != RejectReason.NONE:
             emit_rejected(state, events, ask, reason)
-            continue
-        if kind == CommandKind.CANCEL:
-            continuous.cancel(state, events, ask)
-            continue
-        instrument = instrument_of(state, ask, target_slot(state, ask))
-        trades = instruments_of(state)[instrument, Instrument.TRADES]
-        if kind == CommandKind.NEW:
-            continuous.enter(state, events, ask)
-        elif kind == CommandKind.REPLACE:
-            continuous.replace(state, events, ask)
-        else:
-            listed.click(state, events, ask)
-        continuous.halt_if_moved(state, events, ask, instrument, trades)
     return commands.shape[0]
+
+
+@kernel
+def _replace_or_click(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
+    instrument = instrument_of(state, ask, target_slot(state, ask))
+    trades = instruments_of(state)[instrument, Instrument.TRADES]
+    if ask.kind == CommandKind.REPLACE:
+        continuous.replace(state, events, ask)
+    else:
+        listed.click(state, events, ask)
+    continuous.halt_if_moved(state, events, ask, instrument, trades)

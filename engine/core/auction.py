@@ -26,27 +26,27 @@ def has_stage(state: np.ndarray, instrument: int, stage: int) -> bool:
 
 
 @kernel
-def announce(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def announce(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """ANNOUNCE: freeze what is offered and open the first stage."""
-    instrument, side = ask[Ask.INSTRUMENT], ask[Ask.SIDE]
+    instrument, side = ask.instrument, ask.side
     slot = place(
-        state, ask, Role.AUCTION, instrument, side, TradingMode.AUCTION, ask[Ask.PRICE_FEN], ask[Ask.QTY]
+        state, ask, Role.AUCTION, instrument, side, TradingMode.AUCTION, ask.price_fen, ask.qty
     )  # fmt: skip
     order = orders_of(state)[slot]
     stage = Stage.BIDDING
     if has_stage(state, instrument, Stage.APPLICATION):
         stage = Stage.APPLICATION
     order[Order.STAGE] = stage
-    order[Order.BOUND] = ask[Ask.BOUND]
+    order[Order.BOUND] = ask.limit_price_fen
     order[Order.NEXT] = NIL
     order[Order.PREV] = NIL
-    hold_entry(state, slot, ask[Ask.QTY])
+    hold_entry(state, slot, ask.qty)
     row = emit_order(state, events, ask, EventKind.ANNOUNCED, slot)
     events[row]["flags"] = stage
     if side == Side.SELL:
-        events[row]["high_price_fen"] = ask[Ask.BOUND]
+        events[row]["high_price_fen"] = ask.limit_price_fen
     else:
-        events[row]["low_price_fen"] = ask[Ask.BOUND]
+        events[row]["low_price_fen"] = ask.limit_price_fen
 
 
 @kernel
@@ -58,15 +58,15 @@ def deposit(state: np.ndarray, auction: int, qty: int) -> int:
 
 
 @kernel
-def apply_for(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def apply_for(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """APPLY: freeze the deposit; applications stand in the order in which they came."""
-    orders, auction = orders_of(state), slot_of(state, ask[Ask.TARGET_ID])
+    orders, auction = orders_of(state), slot_of(state, ask.target_id)
     instrument, side = orders[auction, Order.INSTRUMENT], opposite(orders[auction, Order.SIDE])
     slot = place(
-        state, ask, Role.APPLICATION, instrument, side, TradingMode.AUCTION, orders[auction, Order.PRICE], ask[Ask.QTY]
+        state, ask, Role.APPLICATION, instrument, side, TradingMode.AUCTION, orders[auction, Order.PRICE], ask.qty
     )  # fmt: skip
-    amount = deposit(state, auction, ask[Ask.QTY])
-    orders[slot, Order.CONTRA] = ask[Ask.TARGET_ID]
+    amount = deposit(state, auction, ask.qty)
+    orders[slot, Order.CONTRA] = ask.target_id
     orders[slot, Order.BOUND] = amount
     orders[slot, Order.NEXT] = NIL
     last = orders[auction, Order.PREV]
@@ -76,9 +76,9 @@ def apply_for(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
         while orders[last, Order.NEXT] != NIL:
             last = orders[last, Order.NEXT]
         orders[last, Order.NEXT] = slot
-    hold_cash(state, ask[Ask.ACCOUNT], instrument, amount)
+    hold_cash(state, ask.account, instrument, amount)
     row = emit_order(state, events, ask, EventKind.APPLIED, slot)
-    events[row]["contra_id"] = ask[Ask.TARGET_ID]
+    events[row]["contra_id"] = ask.target_id
     events[row]["amount_fen"] = amount
 
 
@@ -103,29 +103,29 @@ def _unchain(state: np.ndarray, auction: int, bid: int) -> None:
 
 
 @kernel
-def bid(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def bid(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """BID: freeze, and stand in the list by price, then time. A new bid for a whole lot takes the place of the old."""
-    orders, auction = orders_of(state), slot_of(state, ask[Ask.TARGET_ID])
+    orders, auction = orders_of(state), slot_of(state, ask.target_id)
     instrument, side = orders[auction, Order.INSTRUMENT], opposite(orders[auction, Order.SIDE])
     if rules_of(state)[instrument, Rule.AUCTION_LOTS] == Lots.WHOLE:
-        old = own_bid(state, auction, ask[Ask.ACCOUNT])
+        old = own_bid(state, auction, ask.account)
         if old != NIL:
             _unchain(state, auction, old)
             remove(state, events, ask, old, EventKind.CANCELED)
     slot = place(
-        state, ask, Role.BID, instrument, side, TradingMode.AUCTION, ask[Ask.PRICE_FEN], ask[Ask.QTY]
+        state, ask, Role.BID, instrument, side, TradingMode.AUCTION, ask.price_fen, ask.qty
     )  # fmt: skip
-    orders[slot, Order.CONTRA] = ask[Ask.TARGET_ID]
-    orders[slot, Order.BOUND] = max(ask[Ask.MIN_QTY], 0)
-    hold_entry(state, slot, ask[Ask.QTY])
+    orders[slot, Order.CONTRA] = ask.target_id
+    orders[slot, Order.BOUND] = max(ask.min_qty, 0)
+    hold_entry(state, slot, ask.qty)
     before = auction
     behind = orders[before, Order.NEXT]
-    while behind != NIL and not is_better(side, ask[Ask.PRICE_FEN], orders[behind, Order.PRICE]):
+    while behind != NIL and not is_better(side, ask.price_fen, orders[behind, Order.PRICE]):
         before, behind = behind, orders[behind, Order.NEXT]
     orders[slot, Order.NEXT] = behind
     orders[before, Order.NEXT] = slot
     row = emit_order(state, events, ask, EventKind.ACCEPTED, slot)
-    events[row]["contra_id"] = ask[Ask.TARGET_ID]
+    events[row]["contra_id"] = ask.target_id
 
 
 @kernel
@@ -141,9 +141,9 @@ def applied_qty(state: np.ndarray, auction: int, account: int) -> int:
 
 
 @kernel
-def end_stage(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def end_stage(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """END_STAGE: the share of the applications that is released goes on to bidding; the last stage settles."""
-    auction = slot_of(state, ask[Ask.TARGET_ID])
+    auction = slot_of(state, ask.target_id)
     order = orders_of(state)[auction]
     instrument, stage = order[Order.INSTRUMENT], order[Order.STAGE]
     rules = rules_of(state)[instrument]
@@ -240,7 +240,7 @@ def _allocate(state: np.ndarray, auction: int) -> int:
 
 
 @kernel
-def _settle(state: np.ndarray, events: np.ndarray, ask: np.ndarray, auction: int) -> None:
+def _settle(state: np.ndarray, events: np.ndarray, ask: Ask, auction: int) -> None:
     """Trades, then what was not accepted, then the applications, then the result."""
     orders = orders_of(state)
     order = orders[auction]

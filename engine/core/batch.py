@@ -44,35 +44,37 @@ class Loop(IntEnum):
 
 
 @kernel
-def decode(command: np.void, ask: np.ndarray) -> None:
-    """One COMMAND row into the core's own width."""
-    ask[Ask.KIND] = command["kind"]
-    ask[Ask.TIME_NS] = command["time_ns"]
-    ask[Ask.ACCOUNT] = command["account"]
-    ask[Ask.INSTRUMENT] = command["instrument"]
-    ask[Ask.SIDE] = command["side"]
-    ask[Ask.ORD_TYPE] = command["ord_type"]
-    ask[Ask.TIF] = command["tif"]
-    ask[Ask.PRICE_FEN] = command["price_fen"]
-    ask[Ask.QTY] = command["qty"]
-    ask[Ask.TARGET_ID] = command["target_id"]
-    ask[Ask.CONTRA] = command["contra"]
-    ask[Ask.CLIENT_REF] = command["client_ref"]
-    ask[Ask.AMOUNT_FEN] = command["amount_fen"]
-    ask[Ask.UNTIL_NS] = command["until_ns"]
-    ask[Ask.GROUP] = command["group"]
-    ask[Ask.DATE] = command["date"]
-    ask[Ask.RULE] = command["rule"]
-    ask[Ask.PHASE] = command["phase"]
-    ask[Ask.FLAGS] = command["flags"]
-    ask[Ask.MIN_QTY] = command["min_qty"]
-    ask[Ask.BOUND] = command["limit_price_fen"]
+def decode(command: np.void) -> Ask:
+    """One COMMAND row in the core's own width."""
+    return Ask(
+        np.int64(command["kind"]),
+        np.int64(command["time_ns"]),
+        np.int64(command["account"]),
+        np.int64(command["instrument"]),
+        np.int64(command["side"]),
+        np.int64(command["ord_type"]),
+        np.int64(command["tif"]),
+        np.int64(command["price_fen"]),
+        np.int64(command["qty"]),
+        np.int64(command["target_id"]),
+        np.int64(command["contra"]),
+        np.int64(command["client_ref"]),
+        np.int64(command["amount_fen"]),
+        np.int64(command["until_ns"]),
+        np.int64(command["group"]),
+        np.int64(command["date"]),
+        np.int64(command["rule"]),
+        np.int64(command["phase"]),
+        np.int64(command["flags"]),
+        np.int64(command["min_qty"]),
+        np.int64(command["limit_price_fen"]),
+    )
 
 
 @kernel
-def loop_of(state: np.ndarray, ask: np.ndarray) -> int:
+def loop_of(state: np.ndarray, ask: Ask) -> int:
     """The `Loop` that applies the command."""
-    kind = ask[Ask.KIND]
+    kind = ask.kind
     if CommandKind.MASS_CANCEL <= kind <= CommandKind.TAKE:
         return Loop.OTHER
     if kind == CommandKind.KILL_SWITCH or kind == CommandKind.END_STAGE:
@@ -96,13 +98,13 @@ def _order_events(state: np.ndarray, instrument: int, qty: int) -> int:
 
 
 @kernel
-def _events_needed(state: np.ndarray, ask: np.ndarray, instrument: int) -> int:
+def _events_needed(state: np.ndarray, ask: Ask, instrument: int) -> int:
     """Worst case of the command; a day roll looks for itself."""
-    kind, live = ask[Ask.KIND], market_of(state)[Market.LIVE]
+    kind, live = ask.kind, market_of(state)[Market.LIVE]
     if kind == CommandKind.REPLACE:
         return _order_events(state, instrument, NONE)
     if kind == CommandKind.NEW or kind == CommandKind.CLICK:
-        return _order_events(state, instrument, ask[Ask.QTY])
+        return _order_events(state, instrument, ask.qty)
     if kind == CommandKind.MASS_CANCEL or kind == CommandKind.KILL_SWITCH:
         return live + state[Part.INSTRUMENT_COUNT] + 1
     if kind == CommandKind.PHASE and market_of(state)[Market.PHASE] == Phase.CALL:
@@ -118,15 +120,15 @@ def _takes_slot(kind: int) -> bool:
 
 
 @kernel
-def _missing(state: np.ndarray, ask: np.ndarray, room: int) -> int:
+def _missing(state: np.ndarray, ask: Ask, room: int) -> int:
     """What the next command may need and does not have: a `Stop`; MARKET's WANTED fields say how much."""
     market = market_of(state)
-    kind, instrument = ask[Ask.KIND], ask[Ask.INSTRUMENT]
+    kind, instrument = ask.kind, ask.instrument
     if market[Market.COMMAND_SEQ] + 1 - market[Market.ID_BASE] >= state[Part.ID_COUNT]:
         market[Market.WANTED] = market[Market.COMMAND_SEQ] + 2 - market[Market.ID_BASE]
         return Stop.IDS
     if kind == CommandKind.REPLACE:
-        slot = slot_of(state, ask[Ask.TARGET_ID])
+        slot = slot_of(state, ask.target_id)
         if slot > NIL:
             instrument = orders_of(state)[slot, Order.INSTRUMENT]
     needed = _events_needed(state, ask, instrument)
@@ -137,14 +139,14 @@ def _missing(state: np.ndarray, ask: np.ndarray, room: int) -> int:
         market[Market.WANTED] = market[Market.LIVE] + 2
         return Stop.ORDERS
     if (kind == CommandKind.NEW or kind == CommandKind.REPLACE) and 0 <= instrument < state[Part.INSTRUMENT_COUNT]:
-        row, price = instruments_of(state)[instrument], ask[Ask.PRICE_FEN]
+        row, price = instruments_of(state)[instrument], ask.price_fen
         legal = row[Instrument.LIMIT_LOW] <= price <= row[Instrument.LIMIT_HIGH]
         low = row[Instrument.LADDER_LOW]
         if legal and not low <= price < low + row[Instrument.LADDER_SIZE]:
             market[Market.WANTED] = price
             market[Market.WANTED_INSTRUMENT] = instrument
             return Stop.LEVELS
-    account = ask[Ask.ACCOUNT]
+    account = ask.account
     if kind == CommandKind.OPEN_ACCOUNT and state[Part.ACCOUNT_COUNT] <= account < MAX_ACCOUNTS:
         market[Market.WANTED] = account + 1
         return Stop.ACCOUNTS
@@ -159,7 +161,7 @@ def start(state: np.ndarray) -> None:
 
 
 @kernel
-def begin(state: np.ndarray, ask: np.ndarray, room: int, own: int) -> bool:
+def begin(state: np.ndarray, ask: Ask, room: int, own: int) -> bool:
     """Number the command; False when it belongs to another loop than `own`, or something it may need is missing."""
     market = market_of(state)
     loop = loop_of(state, ask)

@@ -12,7 +12,7 @@ from engine.core.book import at_or_above, best_price, first_at, free_slot, next_
 from engine.core.emit import emit
 from engine.core.living import trade_living
 from engine.core.prices import round_half_up
-from engine.core.state import NIL, Instrument, Market, Order, instruments_of, market_of, orders_of, rules_of
+from engine.core.state import NIL, Ask, Instrument, Market, Order, instruments_of, market_of, orders_of, rules_of
 from engine.jit import kernel
 
 
@@ -90,7 +90,7 @@ def find_price(state: np.ndarray, instrument: int) -> None:
 
 
 @kernel
-def publish(state: np.ndarray, events: np.ndarray, ask: np.ndarray, instrument: int) -> None:
+def publish(state: np.ndarray, events: np.ndarray, ask: Ask, instrument: int) -> None:
     """INDICATIVE: what would trade now."""
     find_price(state, instrument)
     market = market_of(state)
@@ -104,7 +104,7 @@ def publish(state: np.ndarray, events: np.ndarray, ask: np.ndarray, instrument: 
 
 
 @kernel
-def uncross(state: np.ndarray, events: np.ndarray, ask: np.ndarray, instrument: int) -> None:
+def uncross(state: np.ndarray, events: np.ndarray, ask: Ask, instrument: int) -> None:
     """The end of the call: pairs by price, then time. Nobody takes, so self-trades pass; the younger is named first."""
     find_price(state, instrument)
     market, orders = market_of(state), orders_of(state)

@@ -33,9 +33,7 @@ def _is_chosen(state: np.ndarray, slot: int, account: int, instrument: int, side
 
 
 @kernel
-def _cancel_all(
-    state: np.ndarray, events: np.ndarray, ask: np.ndarray, account: int, instrument: int, side: int
-) -> int:
+def _cancel_all(state: np.ndarray, events: np.ndarray, ask: Ask, account: int, instrument: int, side: int) -> int:
     """Cancel what is chosen, oldest first; how many that were. Books that lost an order are TOUCHED."""
     market, days, count = market_of(state), instruments_of(state), 0
     for number in range(state[Part.INSTRUMENT_COUNT]):
@@ -52,9 +50,9 @@ def _cancel_all(
 
 
 @kernel
-def mass_cancel(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def mass_cancel(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """MASS_CANCEL: everything of the account, or of one instrument or side."""
-    account, instrument, side = ask[Ask.ACCOUNT], ask[Ask.INSTRUMENT], ask[Ask.SIDE]
+    account, instrument, side = ask.account, ask.instrument, ask.side
     count = _cancel_all(state, events, ask, account, instrument, side)
     emit(
         state, events, ask, EventKind.MASS_CANCELED, NONE, account, instrument, side, 0, NONE, count, NONE
@@ -62,9 +60,9 @@ def mass_cancel(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
 
 
 @kernel
-def kill_switch(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def kill_switch(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """KILL_SWITCH on: everything open is cancelled and the account may only cancel; or off."""
-    account, on = ask[Ask.ACCOUNT], ask[Ask.FLAGS]
+    account, on = ask.account, ask.flags
     count = _cancel_all(state, events, ask, account if on == 1 else NONE, NONE, 0)
     accounts_of(state)[account, Account.BLOCKED] = on
     row = emit(state, events, ask, EventKind.KILL_SWITCH_SET, NONE, account, NONE, 0, 0, NONE, count, NONE)

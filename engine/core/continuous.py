@@ -44,7 +44,7 @@ SECOND_NS = 10**9
 def fill(
     state: np.ndarray,
     events: np.ndarray,
-    ask: np.ndarray,
+    ask: Ask,
     order_id: int,
     account: int,
     side: int,
@@ -72,7 +72,7 @@ def fill(
 def cross(
     state: np.ndarray,
     events: np.ndarray,
-    ask: np.ndarray,
+    ask: Ask,
     order_id: int,
     account: int,
     instrument: int,
@@ -108,16 +108,16 @@ def cross(
 
 
 @kernel
-def enter(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def enter(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """NEW: accept, cross where the market crosses, rest or cancel what is left."""
     order_id = market_of(state)[Market.COMMAND_SEQ]
-    account, instrument = ask[Ask.ACCOUNT], ask[Ask.INSTRUMENT]
-    side, qty, limit, tif = ask[Ask.SIDE], ask[Ask.QTY], ask[Ask.PRICE_FEN], ask[Ask.TIF]
+    account, instrument = ask.account, ask.instrument
+    side, qty, limit, tif = ask.side, ask.qty, ask.price_fen, ask.tif
     mode = rules_of(state)[instrument, Rule.MODE]
-    is_market = ask[Ask.ORD_TYPE] == OrdType.MARKET
+    is_market = ask.ord_type == OrdType.MARKET
     if is_market:
         limit = NONE
-    elif ask[Ask.ORD_TYPE] == OrdType.MARKET_TO_LIMIT:
+    elif ask.ord_type == OrdType.MARKET_TO_LIMIT:
         limit = best_price(state, instrument, opposite(side))
     cash = market_of(state)[Market.REACH_COST] if is_market else gross(state, instrument, mode, limit) * qty
     hold(state, account, instrument, side, cash, qty)
@@ -141,21 +141,21 @@ def enter(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
     if tif == TimeInForce.GTC:
         order[Order.UNTIL_NS] = FOREVER
     elif tif == TimeInForce.GTD:
-        order[Order.UNTIL_NS] = ask[Ask.UNTIL_NS]
+        order[Order.UNTIL_NS] = ask.until_ns
     rest(state, slot)
 
 
 @kernel
-def cancel(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def cancel(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """CANCEL an admitted order or offer."""
-    remove(state, events, ask, slot_of(state, ask[Ask.TARGET_ID]), EventKind.CANCELED)
+    remove(state, events, ask, slot_of(state, ask.target_id), EventKind.CANCELED)
 
 
 @kernel
-def replace(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def replace(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """REPLACE: less or the same at the same price keeps its place, anything else queues (and crosses) anew."""
     orders = orders_of(state)
-    slot = slot_of(state, ask[Ask.TARGET_ID])
+    slot = slot_of(state, ask.target_id)
     price, leaves = replaced_price(state, ask, slot), replaced_leaves(state, ask, slot)
     old_price, old_leaves = orders[slot, Order.PRICE], orders[slot, Order.LEAVES]
     account, instrument, side, mode = (
@@ -186,7 +186,7 @@ def replace(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
 
 
 @kernel
-def halt_if_moved(state: np.ndarray, events: np.ndarray, ask: np.ndarray, instrument: int, trades_before: int) -> None:
+def halt_if_moved(state: np.ndarray, events: np.ndarray, ask: Ask, instrument: int, trades_before: int) -> None:
     """After a screen command: a price that has moved far enough halts the instrument for a while."""
     day, rules = instruments_of(state)[instrument], rules_of(state)[instrument]
     if rules[Rule.HALT_MOVE_BP] == NONE or day[Instrument.TRADES] == trades_before:
@@ -194,7 +194,7 @@ def halt_if_moved(state: np.ndarray, events: np.ndarray, ask: np.ndarray, instru
     last, reference = last_price(state, instrument), day[Instrument.HALT_REFERENCE]
     if abs(last - reference) * BASIS < rules[Rule.HALT_MOVE_BP] * reference:
         return
-    day[Instrument.HALTED_UNTIL] = ask[Ask.TIME_NS] + rules[Rule.HALT_SECONDS] * SECOND_NS
+    day[Instrument.HALTED_UNTIL] = ask.time_ns + rules[Rule.HALT_SECONDS] * SECOND_NS
     day[Instrument.HALT_REFERENCE] = last
     emit(
         state, events, ask, EventKind.INSTRUMENT_HALTED, NONE, NONE, instrument, 0, 0, last,

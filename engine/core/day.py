@@ -30,11 +30,11 @@ from engine.jit import entry, kernel
 
 
 @kernel
-def refuse_day_roll(state: np.ndarray, ask: np.ndarray) -> int:
+def refuse_day_roll(state: np.ndarray, ask: Ask) -> int:
     """A day roll names a later date than the running day."""
-    if ask[Ask.DATE] == NONE:
+    if ask.date == NONE:
         return RejectReason.MISSING_FIELD
-    if ask[Ask.DATE] <= market_of(state)[Market.DATE]:
+    if ask.date <= market_of(state)[Market.DATE]:
         return RejectReason.OUT_OF_RANGE
     return RejectReason.NONE
 
@@ -51,7 +51,7 @@ def _row_at(state: np.ndarray, instrument: int, date: int) -> int:
 
 
 @kernel
-def _stays(state: np.ndarray, ask: np.ndarray, slot: int) -> bool:
+def _stays(state: np.ndarray, ask: Ask, slot: int) -> bool:
     """Whether it lives on: good till later, or of an auction; never across a change of its rules. Deals wait.
 
     Nor does an order out of a call that nobody ended: its book may be crossed.
@@ -60,16 +60,16 @@ def _stays(state: np.ndarray, ask: np.ndarray, slot: int) -> bool:
     role, instrument = order[Order.ROLE], order[Order.INSTRUMENT]
     if role == Role.DEAL:
         return True
-    row = _row_at(state, instrument, ask[Ask.DATE])
+    row = _row_at(state, instrument, ask.date)
     if rule_rows_of(state)[row, Rule.FROM_DATE] != rules_of(state)[instrument, Rule.FROM_DATE]:
         return False
     if role == Role.ORDER:
-        return market_of(state)[Market.PHASE] != Phase.CALL and order[Order.UNTIL_NS] > ask[Ask.TIME_NS]
+        return market_of(state)[Market.PHASE] != Phase.CALL and order[Order.UNTIL_NS] > ask.time_ns
     return role == Role.AUCTION or role == Role.APPLICATION or role == Role.BID
 
 
 @kernel
-def _expire_ended(state: np.ndarray, events: np.ndarray, ask: np.ndarray, room: int) -> bool:
+def _expire_ended(state: np.ndarray, events: np.ndarray, ask: Ask, room: int) -> bool:
     """Expire every entry whose time is over, oldest first. False: the buffer is full, call again."""
     market = market_of(state)
     if market[Market.LIVE] == 0:
@@ -85,7 +85,7 @@ def _expire_ended(state: np.ndarray, events: np.ndarray, ask: np.ndarray, room: 
 
 
 @kernel
-def _expire_outside(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def _expire_outside(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """Expire carried orders that the new limits do not allow, oldest first."""
     market, orders = market_of(state), orders_of(state)
     if market[Market.LIVE] == 0:
@@ -99,7 +99,7 @@ def _expire_outside(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> N
 
 
 @kernel
-def _close_deals(state: np.ndarray, events: np.ndarray, ask: np.ndarray, instrument: int) -> None:
+def _close_deals(state: np.ndarray, events: np.ndarray, ask: Ask, instrument: int) -> None:
     """Deliver or void what was held until this instrument's close, oldest first."""
     market, orders = market_of(state), orders_of(state)
     if rules_of(state)[instrument, Rule.BLOCK_REFERENCE] != BlockReference.SAME_DAY_CLOSE:
@@ -131,7 +131,7 @@ def _large_holders(state: np.ndarray) -> int:
 
 
 @kernel
-def _publish_large_holders(state: np.ndarray, events: np.ndarray, ask: np.ndarray, instrument: int) -> None:
+def _publish_large_holders(state: np.ndarray, events: np.ndarray, ask: Ask, instrument: int) -> None:
     for account in range(GOVERNMENT_ACCOUNT + 1, state[Part.ACCOUNT_COUNT]):
         if _is_large(state, account, instrument):
             emit(
@@ -179,7 +179,7 @@ def open_venue(state: np.ndarray) -> None:
 
 
 @kernel
-def _close_day(state: np.ndarray, events: np.ndarray, ask: np.ndarray, instrument: int) -> None:
+def _close_day(state: np.ndarray, events: np.ndarray, ask: Ask, instrument: int) -> None:
     """Closing price, deals that waited for it, large holders; then the accumulators start anew."""
     day = instruments_of(state)[instrument]
     if market_of(state)[Market.DATE] != 0:
@@ -199,7 +199,7 @@ def _close_day(state: np.ndarray, events: np.ndarray, ask: np.ndarray, instrumen
 
 
 @kernel
-def roll(state: np.ndarray, events: np.ndarray, ask: np.ndarray, room: int) -> bool:
+def roll(state: np.ndarray, events: np.ndarray, ask: Ask, room: int) -> bool:
     """DAY_ROLL. `room` is the buffer's length; False: it is full, call again with the same command."""
     market = market_of(state)
     count = state[Part.INSTRUMENT_COUNT]
@@ -213,7 +213,7 @@ def roll(state: np.ndarray, events: np.ndarray, ask: np.ndarray, room: int) -> b
     for instrument in range(count):
         _close_day(state, events, ask, instrument)
     unlock_all(state)
-    begin_day(state, ask[Ask.DATE])
+    begin_day(state, ask.date)
     market[Market.RESUME_ID] = 0
     forget_ids(state)
     for instrument in range(count):
@@ -229,16 +229,16 @@ def roll(state: np.ndarray, events: np.ndarray, ask: np.ndarray, room: int) -> b
 
 
 @kernel
-def change_phase(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def change_phase(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """PHASE."""
-    market_of(state)[Market.PHASE] = ask[Ask.PHASE]
+    market_of(state)[Market.PHASE] = ask.phase
     emit(state, events, ask, EventKind.PHASE_CHANGED, NONE, NONE, NONE, 0, 0, NONE, NONE, NONE)
 
 
 @kernel
-def refuse_rule(state: np.ndarray, ask: np.ndarray) -> int:
+def refuse_rule(state: np.ndarray, ask: Ask) -> int:
     """SET_RULE: only rules that may change during a day, inside their range."""
-    rule, value = ask[Ask.RULE], ask[Ask.AMOUNT_FEN]
+    rule, value = ask.rule, ask.amount_fen
     if rule == NONE:
         return RejectReason.MISSING_FIELD
     if rule == Rule.BAND_DOWN_BP or rule == Rule.BAND_UP_BP or rule == Rule.BLOCK_BAND_BP:
@@ -251,20 +251,20 @@ def refuse_rule(state: np.ndarray, ask: np.ndarray) -> int:
         return RejectReason.UNKNOWN_TYPE
     if not inside:
         return RejectReason.OUT_OF_RANGE
-    instrument = ask[Ask.INSTRUMENT]
+    instrument = ask.instrument
     if instrument < 0 or instrument >= state[Part.INSTRUMENT_COUNT]:
         return RejectReason.UNKNOWN_SYMBOL
     return RejectReason.NONE
 
 
 @kernel
-def set_rule(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def set_rule(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """SET_RULE until the next day roll; limits follow at once, resting orders stay where they are."""
-    instrument, rule = ask[Ask.INSTRUMENT], ask[Ask.RULE]
-    rules_of(state)[instrument, rule] = ask[Ask.AMOUNT_FEN]
+    instrument, rule = ask.instrument, ask.rule
+    rules_of(state)[instrument, rule] = ask.amount_fen
     set_limits(state, instrument)
     row = emit(state, events, ask, EventKind.RULE_SET, NONE, NONE, instrument, 0, 0, NONE, NONE, NONE)
-    events[row]["amount_fen"] = ask[Ask.AMOUNT_FEN]
+    events[row]["amount_fen"] = ask.amount_fen
     events[row]["order_id"] = rule
     events[row]["low_price_fen"] = instruments_of(state)[instrument, Instrument.LIMIT_LOW]
     events[row]["high_price_fen"] = instruments_of(state)[instrument, Instrument.LIMIT_HIGH]

@@ -37,7 +37,7 @@ from engine.jit import kernel
 def emit(
     state: np.ndarray,
     events: np.ndarray,
-    ask: np.ndarray,
+    ask: Ask,
     kind: int,
     order_id: int,
     account: int,
@@ -56,7 +56,7 @@ def emit(
     event = events[row]
     event["seq"] = market[Market.EVENT_SEQ]
     event["command_seq"] = market[Market.COMMAND_SEQ]
-    event["time_ns"] = ask[Ask.TIME_NS]
+    event["time_ns"] = ask.time_ns
     event["order_id"] = order_id
     event["contra_id"] = NONE
     event["qty"] = qty
@@ -65,7 +65,7 @@ def emit(
     event["amount_fen"] = NONE
     event["fee_fen"] = 0
     event["contra_fee_fen"] = 0
-    event["client_ref"] = ask[Ask.CLIENT_REF]
+    event["client_ref"] = ask.client_ref
     event["price_fen"] = price_fen
     event["low_price_fen"] = NONE
     event["high_price_fen"] = NONE
@@ -82,12 +82,12 @@ def emit(
 
 
 @kernel
-def emit_rejected(state: np.ndarray, events: np.ndarray, ask: np.ndarray, reason: int) -> None:
+def emit_rejected(state: np.ndarray, events: np.ndarray, ask: Ask, reason: int) -> None:
     """The command changed nothing; `price_fen` and `qty` repeat what it asked, `order_id` its target."""
     row = emit(
-        state, events, ask, EventKind.REJECTED, ask[Ask.TARGET_ID], ask[Ask.ACCOUNT],
-        ask[Ask.INSTRUMENT], ask[Ask.SIDE], 0,
-        ask[Ask.PRICE_FEN], ask[Ask.QTY], NONE,
+        state, events, ask, EventKind.REJECTED, ask.target_id, ask.account,
+        ask.instrument, ask.side, 0,
+        ask.price_fen, ask.qty, NONE,
     )  # fmt: skip
     events[row]["reason"] = reason
 
@@ -96,7 +96,7 @@ def emit_rejected(state: np.ndarray, events: np.ndarray, ask: np.ndarray, reason
 def emit_trade(
     state: np.ndarray,
     events: np.ndarray,
-    ask: np.ndarray,
+    ask: Ask,
     order_id: int,
     account: int,
     side: int,
@@ -122,7 +122,7 @@ def emit_trade(
 
 
 @kernel
-def emit_order(state: np.ndarray, events: np.ndarray, ask: np.ndarray, kind: int, slot: int) -> int:
+def emit_order(state: np.ndarray, events: np.ndarray, ask: Ask, kind: int, slot: int) -> int:
     """An event about the living order in `slot`; `qty` is its total, `leaves_qty` what is open."""
     orders = orders_of(state)
     return emit(

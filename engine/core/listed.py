@@ -19,10 +19,10 @@ from engine.jit import kernel
 
 
 @kernel
-def _take(state: np.ndarray, events: np.ndarray, ask: np.ndarray, maker: int, held_price_fen: int, leaves: int) -> int:
+def _take(state: np.ndarray, events: np.ndarray, ask: Ask, maker: int, held_price_fen: int, leaves: int) -> int:
     """Trade with one listing, or do what self-trade prevention wants instead. Returns the rest; NONE: stop here."""
     orders = orders_of(state)
-    account, side = ask[Ask.ACCOUNT], ask[Ask.SIDE]
+    account, side = ask.account, ask.side
     rule = rules_of(state)[orders[maker, Order.INSTRUMENT], Rule.SELF_TRADE]
     if orders[maker, Order.ACCOUNT] == account:
         if rule == SelfTrade.CANCEL_TAKER:
@@ -37,13 +37,13 @@ def _take(state: np.ndarray, events: np.ndarray, ask: np.ndarray, maker: int, he
 
 
 @kernel
-def click(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def click(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """CLICK: freeze, take, release and cancel the remainder."""
     order_id = market_of(state)[Market.COMMAND_SEQ]
-    account, instrument = ask[Ask.ACCOUNT], ask[Ask.INSTRUMENT]
-    side, qty, limit = ask[Ask.SIDE], ask[Ask.QTY], ask[Ask.PRICE_FEN]
+    account, instrument = ask.account, ask.instrument
+    side, qty, limit = ask.side, ask.qty, ask.price_fen
     mode = rules_of(state)[instrument, Rule.MODE]
-    listing = slot_of(state, ask[Ask.TARGET_ID])
+    listing = slot_of(state, ask.target_id)
     held_price = click_price(state, ask, listing)
     held = gross(state, instrument, mode, held_price)
     hold(state, account, instrument, side, held * qty, qty)
@@ -51,7 +51,7 @@ def click(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
         state, events, ask, EventKind.ACCEPTED, order_id, account, instrument, side, mode, limit, qty, qty,
     )  # fmt: skip
     leaves = qty
-    if ask[Ask.TARGET_ID] != NONE:
+    if ask.target_id != NONE:
         leaves = _take(state, events, ask, listing, held_price, leaves)
     else:
         resting = opposite(side)

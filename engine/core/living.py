@@ -18,21 +18,21 @@ from engine.jit import kernel
 
 
 @kernel
-def place(state: np.ndarray, ask: np.ndarray, role: int, instrument: int, side: int, mode: int, price_fen: int,
+def place(state: np.ndarray, ask: Ask, role: int, instrument: int, side: int, mode: int, price_fen: int,
           qty: int) -> int:  # fmt: skip
     """A new entry of the running command's account; its slot. It is in no queue yet."""
     orders = orders_of(state)
     slot = take_slot(state, market_of(state)[Market.COMMAND_SEQ])
     orders[slot, Order.LEAVES] = qty
     orders[slot, Order.FILLED] = 0
-    orders[slot, Order.ACCOUNT] = ask[Ask.ACCOUNT]
+    orders[slot, Order.ACCOUNT] = ask.account
     orders[slot, Order.PRICE] = price_fen
     orders[slot, Order.SIDE] = side
     orders[slot, Order.INSTRUMENT] = instrument
     orders[slot, Order.MODE] = mode
     orders[slot, Order.CONTRA] = NONE
     orders[slot, Order.UNTIL_NS] = NONE
-    orders[slot, Order.CLIENT_REF] = ask[Ask.CLIENT_REF]
+    orders[slot, Order.CLIENT_REF] = ask.client_ref
     orders[slot, Order.ROLE] = role
     orders[slot, Order.STAGE] = 0
     orders[slot, Order.BOUND] = NONE
@@ -48,7 +48,7 @@ def hold_entry(state: np.ndarray, slot: int, qty: int) -> None:
 
 
 @kernel
-def remove(state: np.ndarray, events: np.ndarray, ask: np.ndarray, slot: int, kind: int) -> None:
+def remove(state: np.ndarray, events: np.ndarray, ask: Ask, slot: int, kind: int) -> None:
     """An entry leaves without trading: CANCELED, EXPIRED or DECLINED; its hold is released."""
     orders = orders_of(state)
     role = orders[slot, Order.ROLE]
@@ -73,7 +73,7 @@ def remove(state: np.ndarray, events: np.ndarray, ask: np.ndarray, slot: int, ki
 def trade(
     state: np.ndarray,
     events: np.ndarray,
-    ask: np.ndarray,
+    ask: Ask,
     order_id: int,
     account: int,
     side: int,
@@ -105,7 +105,7 @@ def trade(
 def trade_living(
     state: np.ndarray,
     events: np.ndarray,
-    ask: np.ndarray,
+    ask: Ask,
     slot: int,
     maker: int,
     mode: int,

@@ -19,16 +19,16 @@ from engine.jit import kernel
 
 
 @kernel
-def propose(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def propose(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """PROPOSE: the proposal waits for its counterparty."""
     slot = place(
-        state, ask, Role.PROPOSAL, ask[Ask.INSTRUMENT], ask[Ask.SIDE], TradingMode.BLOCK, ask[Ask.PRICE_FEN],
-        ask[Ask.QTY],
+        state, ask, Role.PROPOSAL, ask.instrument, ask.side, TradingMode.BLOCK, ask.price_fen,
+        ask.qty,
     )  # fmt: skip
-    orders_of(state)[slot, Order.CONTRA] = ask[Ask.CONTRA]
-    orders_of(state)[slot, Order.UNTIL_NS] = ask[Ask.UNTIL_NS]
+    orders_of(state)[slot, Order.CONTRA] = ask.contra
+    orders_of(state)[slot, Order.UNTIL_NS] = ask.until_ns
     row = emit_order(state, events, ask, EventKind.ACCEPTED, slot)
-    events[row]["contra"] = ask[Ask.CONTRA]
+    events[row]["contra"] = ask.contra
 
 
 @kernel
@@ -39,11 +39,11 @@ def is_free(state: np.ndarray, instrument: int, qty: int) -> bool:
 
 
 @kernel
-def confirm(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def confirm(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """CONFIRM: freeze both sides and trade; deliver at once, or wait for the close."""
-    order = orders_of(state)[slot_of(state, ask[Ask.TARGET_ID])]
-    slot = slot_of(state, ask[Ask.TARGET_ID])
-    account, side = ask[Ask.ACCOUNT], opposite(order[Order.SIDE])
+    order = orders_of(state)[slot_of(state, ask.target_id)]
+    slot = slot_of(state, ask.target_id)
+    account, side = ask.account, opposite(order[Order.SIDE])
     instrument, price, qty = order[Order.INSTRUMENT], order[Order.PRICE], order[Order.LEAVES]
     order_id = market_of(state)[Market.COMMAND_SEQ]
     hold(state, account, instrument, side, gross(state, instrument, TradingMode.BLOCK, price) * qty, qty)
@@ -59,7 +59,7 @@ def confirm(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
 
 
 @kernel
-def close_deal(state: np.ndarray, events: np.ndarray, ask: np.ndarray, slot: int) -> None:
+def close_deal(state: np.ndarray, events: np.ndarray, ask: Ask, slot: int) -> None:
     """At the close: a deal inside the limits around it is delivered; otherwise both sides have everything back."""
     order = orders_of(state)[slot]
     instrument, price, qty = order[Order.INSTRUMENT], order[Order.PRICE], order[Order.LEAVES]
@@ -88,30 +88,30 @@ def close_deal(state: np.ndarray, events: np.ndarray, ask: np.ndarray, slot: int
 
 
 @kernel
-def decline(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def decline(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """DECLINE by the counterparty, or withdrawal by the proposer."""
-    slot = slot_of(state, ask[Ask.TARGET_ID])
-    declined = orders_of(state)[slot, Order.CONTRA] == ask[Ask.ACCOUNT]
+    slot = slot_of(state, ask.target_id)
+    declined = orders_of(state)[slot, Order.CONTRA] == ask.account
     remove(state, events, ask, slot, EventKind.DECLINED if declined else EventKind.CANCELED)
 
 
 @kernel
-def offer(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def offer(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """OFFER: freeze and wait for takers."""
     slot = place(
-        state, ask, Role.OFFER, ask[Ask.INSTRUMENT], ask[Ask.SIDE], TradingMode.OFFER, ask[Ask.PRICE_FEN],
-        ask[Ask.QTY],
+        state, ask, Role.OFFER, ask.instrument, ask.side, TradingMode.OFFER, ask.price_fen,
+        ask.qty,
     )  # fmt: skip
-    hold_entry(state, slot, ask[Ask.QTY])
+    hold_entry(state, slot, ask.qty)
     emit_order(state, events, ask, EventKind.ACCEPTED, slot)
 
 
 @kernel
-def take(state: np.ndarray, events: np.ndarray, ask: np.ndarray) -> None:
+def take(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """TAKE: freeze, trade what the offer has, release and cancel the remainder."""
-    slot = slot_of(state, ask[Ask.TARGET_ID])
+    slot = slot_of(state, ask.target_id)
     order = orders_of(state)[slot]
-    account, side, qty = ask[Ask.ACCOUNT], opposite(order[Order.SIDE]), ask[Ask.QTY]
+    account, side, qty = ask.account, opposite(order[Order.SIDE]), ask.qty
     instrument, price, mode = order[Order.INSTRUMENT], order[Order.PRICE], TradingMode.OFFER
     order_id = market_of(state)[Market.COMMAND_SEQ]
     held = gross(state, instrument, mode, price)

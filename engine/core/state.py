@@ -9,6 +9,7 @@ This file may not contain a rule. `engine/exchange.py` allocates; kernels only r
 """
 
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,30 +28,29 @@ class Part(IntEnum):
     """Positions in the descriptor: addresses of tables, and their numbers of rows (or elements)."""
 
     MARKET = 0
-    ASK = 1
-    ORDERS = 2
-    ORDER_ROWS = 3
-    IDS = 4
-    ID_COUNT = 5
-    HEADS = 6
-    TAILS = 7
-    LINK_COUNT = 8
+    ORDERS = 1
+    ORDER_ROWS = 2
+    IDS = 3
+    ID_COUNT = 4
+    HEADS = 5
+    TAILS = 6
+    LINK_COUNT = 7
     """Levels of both sides, buy first."""
-    LEVEL_COUNT = 9
+    LEVEL_COUNT = 8
     """Levels of one side, a multiple of 4096."""
-    WORDS = 10
-    WORD_COUNT = 11
-    SUMMARY = 12
-    SUMMARY_COUNT = 13
-    INSTRUMENTS = 14
-    RULES = 15
-    INSTRUMENT_COUNT = 16
-    RULE_ROWS = 17
-    RULE_ROW_COUNT = 18
-    ACCOUNTS = 19
-    ACCOUNT_COUNT = 20
-    UNITS = 21
-    UNIT_ROWS = 22
+    WORDS = 9
+    WORD_COUNT = 10
+    SUMMARY = 11
+    SUMMARY_COUNT = 12
+    INSTRUMENTS = 13
+    RULES = 14
+    INSTRUMENT_COUNT = 15
+    RULE_ROWS = 16
+    RULE_ROW_COUNT = 17
+    ACCOUNTS = 18
+    ACCOUNT_COUNT = 19
+    UNITS = 20
+    UNIT_ROWS = 21
 
 
 PARTS = len(Part)
@@ -113,34 +113,33 @@ class Stop(IntEnum):
     """The next command belongs to another loop (see `batch.py`)."""
 
 
-class Ask(IntEnum):
-    """The running command in the core's own width, int64, shape (ASK_COLUMNS,): the fields of `records.COMMAND`."""
+class Ask(NamedTuple):
+    """The running command in the core's own width, int64: the fields of `records.COMMAND`.
 
-    KIND = 0
-    TIME_NS = 1
-    ACCOUNT = 2
-    INSTRUMENT = 3
-    SIDE = 4
-    ORD_TYPE = 5
-    TIF = 6
-    PRICE_FEN = 7
-    QTY = 8
-    TARGET_ID = 9
-    CONTRA = 10
-    CLIENT_REF = 11
-    AMOUNT_FEN = 12
-    UNTIL_NS = 13
-    GROUP = 14
-    DATE = 15
-    RULE = 16
-    PHASE = 17
-    FLAGS = 18
-    MIN_QTY = 19
-    BOUND = 20
-    """`limit_price_fen`."""
+    A tuple, no table: what nobody looks at costs nothing, and where the kind is known the compiler knows it too.
+    """
 
-
-ASK_COLUMNS = len(Ask)
+    kind: int
+    time_ns: int
+    account: int
+    instrument: int
+    side: int
+    ord_type: int
+    tif: int
+    price_fen: int
+    qty: int
+    target_id: int
+    contra: int
+    client_ref: int
+    amount_fen: int
+    until_ns: int
+    group: int
+    date: int
+    rule: int
+    phase: int
+    flags: int
+    min_qty: int
+    limit_price_fen: int
 
 
 class Order(IntEnum):
@@ -258,8 +257,6 @@ UNITS_COLUMNS = len(Units)
 
 market_of = view(Part.MARKET, columns=MARKET_COLUMNS)
 """The row of scalars, int64, shape (MARKET_COLUMNS,)."""
-ask_of = view(Part.ASK, columns=ASK_COLUMNS)
-"""The running command, int64, shape (ASK_COLUMNS,)."""
 orders_of = view(Part.ORDERS, Part.ORDER_ROWS, ORDER_COLUMNS)
 """The order pool, int64, shape (slots, ORDER_COLUMNS)."""
 ids_of = view(Part.IDS, Part.ID_COUNT, dtype=np.int32)
