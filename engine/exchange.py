@@ -27,7 +27,7 @@ _LOOPS = apply_screen, apply_ledger, apply_other
 """By `batch.Loop`; the last one is compiled when it is first needed."""
 _COMPILED_AHEAD = 2
 """So many loops are compiled when an exchange opens."""
-_TABLES = ("market", "ask", "orders", "ids", "instruments", "rules", "rule_rows", "accounts", "units", "heads", "tails",
+_TABLES = ("market", "orders", "ids", "instruments", "rules", "rule_rows", "accounts", "units", "heads", "tails",
            "words", "summary")  # fmt: skip
 """Everything that is state; the event buffer is not."""
 LIVING = (Order.ID, Order.ACCOUNT, Order.INSTRUMENT, Order.SIDE, Order.ROLE, Order.MODE, Order.PRICE, Order.LEAVES,

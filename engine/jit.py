@@ -22,6 +22,7 @@ import numpy as np
 from numba.core import cgutils, types
 from numba.core.types.functions import BaseFunction
 from numba.extending import intrinsic
+from numba.np import arrayobj
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -100,12 +101,13 @@ def entry(function: F) -> F:
 
 @contextmanager
 def compiling() -> Iterator[None]:
-    """Compile in half the time: look up what an operation means once for its argument types, and collect no garbage.
+    """Compile in half the time, and so that an index is a place: two of Numba's functions are replaced for the moment.
 
-    Numba asks dozens of templates anew at each of thousands of `table[row, column]`. The method replaced for the moment
-    is `numba.core.types.functions.BaseFunction.get_call_type`; its answer depends on its arguments alone.
+    `BaseFunction.get_call_type` asks dozens of templates anew at each of thousands of `table[row, column]`; its answer
+    depends on its arguments alone and is remembered. `arrayobj.fix_integer_index` lets -1 mean the last row, at the
+    cost of three instructions an access; no kernel counts from the end (`make test-bounds` would notice).
     """
-    resolve, was_enabled = BaseFunction.get_call_type, gc.isenabled()
+    resolve, was_enabled, wrap = BaseFunction.get_call_type, gc.isenabled(), arrayobj.fix_integer_index
     answers: dict[Any, Any] = {}
 
     def remembered(function: Any, context: Any, args: Any, kws: Any) -> Any:
@@ -114,12 +116,17 @@ def compiling() -> Iterator[None]:
             answers[key] = resolve(function, context, args, kws)
         return answers[key]
 
+    def as_it_is(context: Any, builder: Any, kind: Any, index: Any, _size: Any) -> Any:
+        return context.cast(builder, index, kind, types.intp)
+
     gc.disable()
+    setattr(arrayobj, "fix_integer_index", as_it_is)  # noqa: B010  (a function, to the type checker)
     setattr(BaseFunction, "get_call_type", remembered)  # noqa: B010  (a method, to the type checker)
     try:
         yield
     finally:
         setattr(BaseFunction, "get_call_type", resolve)  # noqa: B010
+        setattr(arrayobj, "fix_integer_index", wrap)  # noqa: B010
         if was_enabled:
             gc.enable()
 
@@ -187,6 +194,24 @@ if JIT_ENABLED:
         return made  # type: ignore[no-any-return]
 
     @intrinsic  # type: ignore[untyped-decorator]
+    def prefetch(_typing: Any, array: Any, row: Any) -> Any:
+        """Ask for the memory of `array[row]`, 128 bytes of it, without waiting; changes nothing."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            made = context.make_array(signature.args[0])(context, builder, args[0])
+            stride = cgutils.unpack_tuple(builder, made.strides)[0]
+            place = builder.add(builder.ptrtoint(made.data, stride.type), builder.mul(args[1], stride))
+            flags = [cgutils.ir.Constant(cgutils.ir.IntType(32), flag) for flag in (0, 3, 1)]  # to read, keep it, data
+            kind = cgutils.ir.FunctionType(cgutils.ir.VoidType(), [cgutils.voidptr_t, *(flag.type for flag in flags)])
+            ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+            for line in (0, 64):
+                at = builder.inttoptr(builder.add(place, cgutils.ir.Constant(stride.type, line)), cgutils.voidptr_t)
+                builder.call(ask, [at, *flags])
+            return context.get_dummy_value()
+
+        return types.none(array, types.int64), codegen
+
+    @intrinsic  # type: ignore[untyped-decorator]
     def trailing_zeros(_typing: Any, word: Any) -> Any:
         """Number of zero bits below the lowest set bit of a non-zero uint64."""
 
@@ -219,6 +244,9 @@ else:
             return np.ctypeslib.as_array(kind.from_address(int(descriptor[address]))).reshape(shape)
 
         return made
+
+    def prefetch(array: np.ndarray, row: int) -> None:
+        """Changes nothing."""
 
     def trailing_zeros(word: int) -> int:
         """Number of zero bits below the lowest set bit of a non-zero uint64."""

@@ -9,6 +9,7 @@ from engine.codes import CommandKind, RejectReason
 from engine.core import continuous, listed
 from engine.core.admit import instrument_of, target_slot
 from engine.core.admit_screen import refuse_screen
+from engine.core.ahead import look_ahead
 from engine.core.batch import Loop, begin, decode, start
 from engine.core.emit import emit_rejected
 from engine.core.state import Ask, Instrument, instruments_of
@@ -33,22 +34,27 @@ def apply_screen(state: np.ndarray, commands: np.ndarray, first: int, events: np
     """
     start(state)
     for index in range(first, commands.shape[0]):
-        ask = decode(commands[index])
-        if not begin(state, ask, events.shape[0], Loop.SCREEN):
-            return index
-        # Each kind asks the ladder by itself: there the compiler leaves out the rungs of the others.
+        look_ahead(state, commands, index)
+        ask, room = decode(commands[index]), events.shape[0]
+        # Each kind goes its own way: there the compiler leaves out the rungs of the others.
         kind = ask.kind
         if kind == CommandKind.NEW:
+            if not begin(state, ask, room, Loop.SCREEN):
+                return index
             reason = refuse_screen(state, ask)
             if reason == RejectReason.NONE:
                 trades = instruments_of(state)[ask.instrument, Instrument.TRADES]
                 continuous.enter(state, events, ask)
                 continuous.halt_if_moved(state, events, ask, ask.instrument, trades)
         elif kind == CommandKind.CANCEL:
+            if not begin(state, ask, room, Loop.SCREEN):
+                return index
             reason = refuse_screen(state, ask)
             if reason == RejectReason.NONE:
                 continuous.cancel(state, events, ask)
         else:
+            if not begin(state, ask, room, Loop.SCREEN):
+                return index
             reason = refuse_screen(state, ask)
             if reason == RejectReason.NONE:
                 _replace_or_click(state, events, ask)

@@ -12,6 +12,7 @@ anywhere without changing a byte of the events.
 """
 
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,9 @@ from engine.core.state import (
 from engine.jit import kernel
 
 
+_int64: Any = np.int64
+
+
 class Loop(IntEnum):
     """Which loop applies a command."""
 
@@ -47,27 +51,27 @@ class Loop(IntEnum):
 def decode(command: np.void) -> Ask:
     """One COMMAND row in the core's own width."""
     return Ask(
-        np.int64(command["kind"]),
-        np.int64(command["time_ns"]),
-        np.int64(command["account"]),
-        np.int64(command["instrument"]),
-        np.int64(command["side"]),
-        np.int64(command["ord_type"]),
-        np.int64(command["tif"]),
-        np.int64(command["price_fen"]),
-        np.int64(command["qty"]),
-        np.int64(command["target_id"]),
-        np.int64(command["contra"]),
-        np.int64(command["client_ref"]),
-        np.int64(command["amount_fen"]),
-        np.int64(command["until_ns"]),
-        np.int64(command["group"]),
-        np.int64(command["date"]),
-        np.int64(command["rule"]),
-        np.int64(command["phase"]),
-        np.int64(command["flags"]),
-        np.int64(command["min_qty"]),
-        np.int64(command["limit_price_fen"]),
+        _int64(command["kind"]),
+        _int64(command["time_ns"]),
+        _int64(command["account"]),
+        _int64(command["instrument"]),
+        _int64(command["side"]),
+        _int64(command["ord_type"]),
+        _int64(command["tif"]),
+        _int64(command["price_fen"]),
+        _int64(command["qty"]),
+        _int64(command["target_id"]),
+        _int64(command["contra"]),
+        _int64(command["client_ref"]),
+        _int64(command["amount_fen"]),
+        _int64(command["until_ns"]),
+        _int64(command["group"]),
+        _int64(command["date"]),
+        _int64(command["rule"]),
+        _int64(command["phase"]),
+        _int64(command["flags"]),
+        _int64(command["min_qty"]),
+        _int64(command["limit_price_fen"]),
     )
 
 
