@@ -18,7 +18,7 @@ from engine.core.apply_other import apply_other
 from engine.core.apply_screen import apply_screen
 from engine.core.day import open_venue
 from engine.core.prices import BASIS
-from engine.core.state import Account, Instrument, Market, Order, Part, Stop, Units
+from engine.core.state import Account, Instrument, Market, Part, Stop, Terms, Units
 from engine.jit import compile_side_by_side
 from engine.records import COMMAND, EVENT
 from engine.rules.compiler import CompiledRules
@@ -27,11 +27,10 @@ _LOOPS = apply_screen, apply_ledger, apply_other
 """By `batch.Loop`; the last one is compiled when it is first needed."""
 _COMPILED_AHEAD = 2
 """So many loops are compiled when an exchange opens."""
-_TABLES = ("market", "orders", "ids", "instruments", "rules", "rule_rows", "accounts", "units", "heads", "tails",
-           "words", "summary")  # fmt: skip
+_TABLES = ("market", "orders", "terms", "ids", "instruments", "rules", "rule_rows", "accounts", "units", "heads",
+           "tails", "words", "summary")  # fmt: skip
 """Everything that is state; the event buffer is not."""
-LIVING = (Order.ID, Order.ACCOUNT, Order.INSTRUMENT, Order.SIDE, Order.ROLE, Order.MODE, Order.PRICE, Order.LEAVES,
-          Order.FILLED, Order.CLIENT_REF)  # fmt: skip
+LIVING = ("id", "account", "instrument", "side", "role", "mode", "price_fen", "leaves_qty", "filled_qty", "client_ref")
 """Columns of `Exchange.living`."""
 _IDS_A_LOOK = 4096
 _LENT_ROWS = 1 << 17
@@ -63,7 +62,8 @@ class Exchange:
         count = len(rules.symbols)
         self.symbols = rules.symbols
         self._market = np.zeros((1, layout.MARKET_COLUMNS), np.int64)
-        self._orders = np.zeros((orders, layout.ORDER_COLUMNS), np.int64)
+        self._orders = _at_cache_lines(np.zeros(orders, layout.ORDER))
+        self._terms = np.zeros((orders, layout.TERMS_COLUMNS), np.int64)
         self._ids = np.zeros(ids, np.int32)
         self._instruments = np.zeros((count, layout.INSTRUMENT_COLUMNS), np.int64)
         self._rules = np.zeros((count, RULE_COLUMNS), np.int64)
@@ -167,12 +167,11 @@ class Exchange:
         """Columns of `LIVING` of what waits for that account (NONE: for any) in a part of the id index."""
         slots = ids[ids > 0]
         if account != NONE:
-            role = self._orders[slots, Order.ROLE]
+            role = self._orders["role"][slots]
             negotiated = (role == Role.PROPOSAL) | (role == Role.DEAL)
-            his = self._orders[slots, Order.ACCOUNT] == account
-            slots = slots[his | (negotiated & (self._orders[slots, Order.CONTRA] == account))]
-        rows: np.ndarray = self._orders[slots][:, LIVING]
-        return rows
+            his = self._orders["account"][slots] == account
+            slots = slots[his | (negotiated & (self._terms[slots, Terms.CONTRA] == account))]
+        return np.stack([self._orders[name][slots].astype(np.int64) for name in LIVING], axis=1)
 
     def screen(self, instrument: int) -> TradingMode:
         """How the screen trades, under the rules in force."""
@@ -196,6 +195,7 @@ class Exchange:
         exchange = cls(rules)
         for name in _TABLES:
             setattr(exchange, f"_{name}", tables[name])
+        exchange._orders = _at_cache_lines(exchange._orders)
         exchange._describe()
         return exchange
 
@@ -215,13 +215,15 @@ class Exchange:
         for account in np.flatnonzero(self._accounts[:, Account.OPEN]):
             units = self._units[account * count : (account + 1) * count].ravel().tolist()
             yield (int(account), *(int(self._accounts[account, column]) for column in cash), *units)
-        shown = (Order.INSTRUMENT, Order.SIDE, Order.ROLE, Order.MODE, Order.ID, Order.ACCOUNT, Order.PRICE,
-                 Order.LEAVES, Order.FILLED, Order.CONTRA, Order.UNTIL_NS, Order.CLIENT_REF)  # fmt: skip
+        shown = ("instrument", "side", "role", "mode", "id", "account", "price_fen", "leaves_qty", "filled_qty")
         for slot in self._living():
-            order = self._orders[slot]
+            order, contra, bound, stage = self._orders[slot], NONE, NONE, 0
+            if order["role"] != Role.ORDER:
+                contra, bound, stage = self._terms[slot].tolist()
             # The stage of a bid is scratch paper of the running settlement.
-            stage = int(order[Order.STAGE]) if order[Order.ROLE] == Role.AUCTION else 0
-            yield (*(int(order[column]) for column in shown), stage, int(order[Order.BOUND]))
+            stage = stage if order["role"] == Role.AUCTION else 0
+            last = contra, int(order["until_ns"]), int(order["client_ref"]), stage, bound
+            yield (*(int(order[name]) for name in shown), *last)
 
     @staticmethod
     def _last(day: np.ndarray) -> int:
@@ -251,8 +253,8 @@ class Exchange:
         living = list(self._living())
         for slot in living:
             order = self._orders[slot]
-            assert order[Order.LEAVES] > 0, "an order without quantity is alive"
-            assert self._ids[order[Order.ID] - market[Market.ID_BASE]] == slot, "id index"
+            assert order["leaves_qty"] > 0, "an order without quantity is alive"
+            assert self._ids[order["id"] - market[Market.ID_BASE]] == slot, "id index"
         assert len(living) == market[Market.LIVE], "count of living orders"
         held_cash, held_units, bidding = self._needed(living)
         assert (held_cash == accounts[:, Account.CASH_HELD]).all(), "cash held differs from what lives"
@@ -268,22 +270,22 @@ class Exchange:
                 TradingMode.AUCTION: Rule.AUCTION_FEE_BUY_BP}  # fmt: skip
         for slot in living:
             order = self._orders[slot]
-            instrument, role = int(order[Order.INSTRUMENT]), Role(order[Order.ROLE])
-            account, side, leaves = int(order[Order.ACCOUNT]), int(order[Order.SIDE]), int(order[Order.LEAVES])
+            instrument, role, price = int(order["instrument"]), Role(order["role"]), int(order["price_fen"])
+            account, side, leaves = int(order["account"]), int(order["side"]), int(order["leaves_qty"])
             if role == Role.PROPOSAL or not self._rules[instrument, Rule.FUNDED]:
                 continue
             if role == Role.APPLICATION:
-                cash[account] += order[Order.BOUND]
+                cash[account] += self._terms[slot, Terms.BOUND]
                 continue
-            column = fees.get(TradingMode(order[Order.MODE]), Rule.SCREEN_FEE_BUY_BP)
-            fee = -(-order[Order.PRICE] * self._rules[instrument, column] // BASIS)
+            column = fees.get(TradingMode(order["mode"]), Rule.SCREEN_FEE_BUY_BP)
+            fee = -(-price * self._rules[instrument, column] // BASIS)
             parties = [(account, side)]
             if role == Role.DEAL:
-                parties.append((int(order[Order.CONTRA]), int(Side.BUY + Side.SELL - side)))
+                parties.append((int(self._terms[slot, Terms.CONTRA]), int(Side.BUY + Side.SELL - side)))
             for party, its_side in parties:
                 if its_side == Side.BUY:
                     bidding[party, instrument] += leaves
-                    cash[party] += (order[Order.PRICE] + fee) * leaves
+                    cash[party] += (price + fee) * leaves
                 else:
                     units[party, instrument] += leaves
         return cash, units, bidding
@@ -310,7 +312,7 @@ class Exchange:
     def _living(self) -> Iterator[int]:
         """Slots of all living entries: of each instrument the book in priority, then everything else by id."""
         ids = self._ids[self._ids > 0]
-        off_book = [int(s) for s in ids if self._orders[s, Order.ROLE] != Role.ORDER]
+        off_book = [int(s) for s in ids if self._orders["role"][s] != Role.ORDER]
         for instrument, row in enumerate(self._instruments):
             start, size = int(row[Instrument.LADDER_OFFSET]), int(row[Instrument.LADDER_SIZE])
             for side in (Side.BUY, Side.SELL):
@@ -320,8 +322,8 @@ class Exchange:
                     slot = int(self._heads[level])
                     while slot:
                         yield slot
-                        slot = int(self._orders[slot, Order.NEXT])
-            yield from (s for s in off_book if self._orders[s, Order.INSTRUMENT] == instrument)
+                        slot = int(self._orders["next"][slot])
+            yield from (s for s in off_book if self._orders["instrument"][s] == instrument)
 
     def _make_room(self, stop: Stop, wanted: int, written: int) -> None:
         """Grow what the core has run out of. `written` events have been taken out of the buffer."""
@@ -330,7 +332,8 @@ class Exchange:
                 self._events = np.zeros(max(2 * len(self._events), wanted), EVENT)
             return
         if stop == Stop.ORDERS:
-            self._orders = _grown(self._orders, wanted)
+            self._orders = _at_cache_lines(_grown(self._orders, wanted))
+            self._terms = _grown(self._terms, len(self._orders))
         elif stop == Stop.IDS:
             self._ids = _grown(self._ids, wanted)
         elif stop == Stop.ACCOUNTS:
@@ -383,7 +386,8 @@ class Exchange:
         """Write the descriptor: where every table lies and how long it is."""
         state = self._state
         tables: dict[Part, np.ndarray] = {
-            Part.MARKET: self._market, Part.ORDERS: self._orders, Part.IDS: self._ids, Part.HEADS: self._heads,
+            Part.MARKET: self._market, Part.ORDERS: self._orders, Part.TERMS: self._terms, Part.IDS: self._ids,
+            Part.HEADS: self._heads,
             Part.TAILS: self._tails, Part.WORDS: self._words, Part.SUMMARY: self._summary,
             Part.INSTRUMENTS: self._instruments, Part.RULES: self._rules, Part.RULE_ROWS: self._rule_rows,
             Part.ACCOUNTS: self._accounts, Part.UNITS: self._units,
@@ -412,6 +416,15 @@ def compile_all() -> None:
     """Have every loop compiled, also the one that only some markets need; from the cache at once, else in a minute."""
     compile_loops()
     compile_loops(len(_LOOPS) - 1)
+
+
+def _at_cache_lines(table: np.ndarray) -> np.ndarray:
+    """The same rows at an address that is a multiple of 64, so that a row of 64 bytes is one line."""
+    memory = np.zeros(table.nbytes + 64, np.uint8)
+    begin = -memory.ctypes.data % 64
+    moved = memory[begin : begin + table.nbytes].view(table.dtype).reshape(table.shape)
+    moved[:] = table
+    return moved
 
 
 def _grown(table: np.ndarray, wanted: int) -> np.ndarray:

@@ -5,6 +5,7 @@ in a folder named by a digest of all engine sources and of the compiler's versio
 an edit in a callee. With NUMBA_DISABLE_JIT=1 every kernel is the plain Python function it looks like.
 """
 
+import ctypes
 import gc
 import hashlib
 import math
@@ -154,7 +155,7 @@ def compile_side_by_side(loops: Sequence[Any], examples: tuple[Any, ...], other:
 if JIT_ENABLED:
 
     def view(
-        address: int, rows: int | None = None, columns: int | None = None, dtype: type = np.int64
+        address: int, rows: int | None = None, columns: int | None = None, dtype: Any = np.int64
     ) -> Callable[[np.ndarray], np.ndarray]:
         """A function (descriptor) -> view of the table whose address stands at position `address` of the descriptor.
 
@@ -195,7 +196,7 @@ if JIT_ENABLED:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def prefetch(_typing: Any, array: Any, row: Any) -> Any:
-        """Ask for the memory of `array[row]`, 128 bytes of it, without waiting; changes nothing."""
+        """Ask for the cache line where `array[row]` begins, without waiting; changes nothing."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             made = context.make_array(signature.args[0])(context, builder, args[0])
@@ -204,9 +205,7 @@ if JIT_ENABLED:
             flags = [cgutils.ir.Constant(cgutils.ir.IntType(32), flag) for flag in (0, 3, 1)]  # to read, keep it, data
             kind = cgutils.ir.FunctionType(cgutils.ir.VoidType(), [cgutils.voidptr_t, *(flag.type for flag in flags)])
             ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-            for line in (0, 64):
-                at = builder.inttoptr(builder.add(place, cgutils.ir.Constant(stride.type, line)), cgutils.voidptr_t)
-                builder.call(ask, [at, *flags])
+            builder.call(ask, [builder.inttoptr(place, cgutils.voidptr_t), *flags])
             return context.get_dummy_value()
 
         return types.none(array, types.int64), codegen
@@ -232,16 +231,16 @@ if JIT_ENABLED:
 else:
 
     def view(
-        address: int, rows: int | None = None, columns: int | None = None, dtype: type = np.int64
+        address: int, rows: int | None = None, columns: int | None = None, dtype: Any = np.int64
     ) -> Callable[[np.ndarray], np.ndarray]:
         """As the compiled one."""
-        item = np.ctypeslib.as_ctypes_type(dtype)
+        item = np.dtype(dtype)
 
         def made(descriptor: np.ndarray) -> np.ndarray:
             shape = [] if rows is None else [int(descriptor[rows])]
             shape += [] if columns is None else [columns]
-            kind = item * math.prod(shape)
-            return np.ctypeslib.as_array(kind.from_address(int(descriptor[address]))).reshape(shape)
+            memory = (ctypes.c_char * (math.prod(shape) * item.itemsize)).from_address(int(descriptor[address]))
+            return np.ndarray(shape, item, memory)
 
         return made
 

@@ -36,7 +36,6 @@ from engine.core.state import (
     Ask,
     Instrument,
     Market,
-    Order,
     Part,
     accounts_of,
     instruments_of,
@@ -123,10 +122,10 @@ def target_slot(state: np.ndarray, ask: Ask) -> int:
         return slot
     order = orders_of(state)[slot]
     kind = ask.kind
-    if not _fits(kind, order[Order.ROLE]):
+    if not _fits(kind, order["role"]):
         return NIL
     if kind == CommandKind.CLICK:
-        if order[Order.SIDE] != opposite(ask.side) or order[Order.INSTRUMENT] != ask.instrument:
+        if order["side"] != opposite(ask.side) or order["instrument"] != ask.instrument:
             return NIL
     return slot
 
@@ -267,7 +266,7 @@ def instrument_of(state: np.ndarray, ask: Ask, slot: int) -> int:
         return instrument
     if kind == CommandKind.MASS_CANCEL:
         return 0 if instrument == NONE else instrument
-    return orders_of(state)[max(slot, NIL), Order.INSTRUMENT] + 0
+    return orders_of(state)[max(slot, NIL)]["instrument"] + 0
 
 
 @kernel

@@ -21,12 +21,13 @@ from engine.core.state import (
     Ask,
     Instrument,
     Market,
-    Order,
     Part,
+    Terms,
     instruments_of,
     market_of,
     orders_of,
     rules_of,
+    terms_of,
 )
 from engine.jit import kernel
 
@@ -65,17 +66,17 @@ def refuse_block(state: np.ndarray, ask: Ask) -> int:
     if slot <= NIL:
         return RejectReason.UNKNOWN_PROPOSAL
     order = orders_of(state)[slot]
-    withdraws = kind == CommandKind.DECLINE and order[Order.ACCOUNT] == account
-    if order[Order.CONTRA] != account and not withdraws:
+    withdraws = kind == CommandKind.DECLINE and order["account"] == account
+    if terms_of(state)[slot, Terms.CONTRA] != account and not withdraws:
         return RejectReason.NOT_COUNTERPARTY
     if kind == CommandKind.DECLINE:
         return RejectReason.NONE
-    if order[Order.UNTIL_NS] != NONE and ask.time_ns >= order[Order.UNTIL_NS]:
+    if order["until_ns"] != NONE and ask.time_ns >= order["until_ns"]:
         return RejectReason.PROPOSAL_EXPIRED
-    instrument, qty = order[Order.INSTRUMENT], order[Order.LEAVES]
-    cash = gross(state, instrument, TradingMode.BLOCK, order[Order.PRICE]) * qty
-    buyer, seller = account, order[Order.ACCOUNT]
-    if order[Order.SIDE] == Side.BUY:
+    instrument, qty = order["instrument"], order["leaves_qty"]
+    cash = gross(state, instrument, TradingMode.BLOCK, order["price_fen"]) * qty
+    buyer, seller = account, order["account"]
+    if order["side"] == Side.BUY:
         buyer, seller = seller, buyer
     reason = lacks_funds(state, buyer, instrument, Side.BUY, cash, qty)
     if reason != RejectReason.NONE:

@@ -19,7 +19,7 @@ from engine.core.auction import applied_qty, deposit, has_stage, own_bid
 from engine.core.book import is_better
 from engine.core.emit import opposite
 from engine.core.prices import BASIS, band_high, band_low
-from engine.core.state import NIL, Ask, Instrument, Order, instruments_of, orders_of, rules_of
+from engine.core.state import NIL, Ask, Instrument, Terms, instruments_of, orders_of, rules_of, terms_of
 from engine.jit import kernel
 
 
@@ -27,12 +27,12 @@ from engine.jit import kernel
 def _refuse_application(state: np.ndarray, ask: Ask, auction: int) -> int:
     """Rungs 5010 to 8080 of an APPLY."""
     order, account = orders_of(state)[auction], ask.account
-    funded = rules_of(state)[order[Order.INSTRUMENT], Rule.FUNDED] == 1
+    funded = rules_of(state)[order["instrument"], Rule.FUNDED] == 1
     if funded and lacks_cash(state, account, deposit(state, auction, ask.qty)):
         return RejectReason.INSUFFICIENT_CASH
-    if order[Order.ACCOUNT] == account:
+    if order["account"] == account:
         return RejectReason.SELF_TRADE
-    if order[Order.STAGE] != Stage.APPLICATION:
+    if terms_of(state)[auction, Terms.STAGE] != Stage.APPLICATION:
         return RejectReason.AUCTION_CLOSED
     return RejectReason.BID_LIMIT if applied_qty(state, auction, account) > 0 else RejectReason.NONE
 
@@ -41,15 +41,15 @@ def _refuse_application(state: np.ndarray, ask: Ask, auction: int) -> int:
 def _over_limit(state: np.ndarray, auction: int, account: int, qty: int) -> bool:
     """Whether a bid is too small, not for the whole lot, or more than its bidder may take."""
     orders = orders_of(state)
-    instrument, offered = orders[auction, Order.INSTRUMENT], orders[auction, Order.LEAVES]
+    instrument, offered = orders[auction]["instrument"], orders[auction]["leaves_qty"]
     rules = rules_of(state)[instrument]
     if rules[Rule.AUCTION_LOTS] == Lots.WHOLE:
         return qty != offered
-    total, slot = qty, orders[auction, Order.NEXT]
+    total, slot = qty, orders[auction]["next"]
     while slot != NIL:
-        if orders[slot, Order.ACCOUNT] == account:
-            total += orders[slot, Order.LEAVES]
-        slot = orders[slot, Order.NEXT]
+        if orders[slot]["account"] == account:
+            total += orders[slot]["leaves_qty"]
+        slot = orders[slot]["next"]
     if qty < rules[Rule.AUCTION_MIN_BID_T] or total * BASIS > offered * rules[Rule.AUCTION_MAX_SHARE_BP]:
         return True
     return has_stage(state, instrument, Stage.APPLICATION) and total > applied_qty(state, auction, account)
@@ -60,31 +60,32 @@ def _refuse_bid(state: np.ndarray, ask: Ask, auction: int) -> int:
     """Rungs 5010 to 8090 of a BID."""
     orders = orders_of(state)
     order, account, qty, price = orders[auction], ask.account, ask.qty, ask.price_fen
-    instrument, side = order[Order.INSTRUMENT], opposite(order[Order.SIDE])
+    instrument, side = order["instrument"], opposite(order["side"])
     replaced = NIL
     if rules_of(state)[instrument, Rule.AUCTION_LOTS] == Lots.WHOLE:
         replaced = own_bid(state, auction, account)
     cash, more = gross(state, instrument, TradingMode.AUCTION, price) * qty, qty + 0
     if replaced != NIL:
         old = orders[replaced]
-        cash -= gross(state, instrument, TradingMode.AUCTION, old[Order.PRICE]) * old[Order.LEAVES]
-        more -= old[Order.LEAVES]
+        cash -= gross(state, instrument, TradingMode.AUCTION, old["price_fen"]) * old["leaves_qty"]
+        more -= old["leaves_qty"]
     reason = lacks_funds(state, account, instrument, side, cash, more)
     if reason != RejectReason.NONE:
         return reason
-    if order[Order.ACCOUNT] == account:
+    if order["account"] == account:
         return RejectReason.SELF_TRADE
-    if order[Order.STAGE] == Stage.APPLICATION:
+    stage, bound = terms_of(state)[auction, Terms.STAGE], terms_of(state)[auction, Terms.BOUND]
+    if stage == Stage.APPLICATION:
         return RejectReason.AUCTION_CLOSED
-    beyond = order[Order.BOUND] != NONE and is_better(side, price, order[Order.BOUND])
-    if beyond or is_better(side, order[Order.PRICE], price):
+    beyond = bound != NONE and is_better(side, price, bound)
+    if beyond or is_better(side, order["price_fen"], price):
         return RejectReason.BID_BELOW_RESERVE
     if _over_limit(state, auction, account, qty):
         return RejectReason.BID_LIMIT
-    best = order[Order.NEXT]
-    if order[Order.STAGE] == Stage.TIMED and best != NIL and not is_better(side, price, orders[best, Order.PRICE]):
+    best = order["next"]
+    if stage == Stage.TIMED and best != NIL and not is_better(side, price, orders[best]["price_fen"]):
         return RejectReason.BID_NOT_BETTER
-    if replaced != NIL and not is_better(side, price, orders[replaced, Order.PRICE]):
+    if replaced != NIL and not is_better(side, price, orders[replaced]["price_fen"]):
         return RejectReason.BID_NOT_BETTER
     return RejectReason.NONE
 
@@ -96,7 +97,7 @@ def _refuse_end(state: np.ndarray, ask: Ask, slot: int) -> int:
         return RejectReason.MISSING_FIELD
     if slot <= NIL:
         return RejectReason.AUCTION_CLOSED
-    instrument, offered = orders_of(state)[slot, Order.INSTRUMENT], orders_of(state)[slot, Order.LEAVES]
+    instrument, offered = orders_of(state)[slot]["instrument"], orders_of(state)[slot]["leaves_qty"]
     most = rules_of(state)[instrument, Rule.PRICE_HIGH_FEN] * offered
     too_large = instruments_of(state)[instrument, Instrument.DAY_VALUE] + most > MAX_VALUE_FEN
     return RejectReason.QTY_TOO_LARGE if too_large else RejectReason.NONE
@@ -147,7 +148,7 @@ def _refuse_offer(state: np.ndarray, ask: Ask, slot: int) -> int:
         if slot <= NIL:
             return refuse_dead(slot)
         order = orders_of(state)[slot]
-        instrument, side, price = order[Order.INSTRUMENT], opposite(order[Order.SIDE]), order[Order.PRICE]
+        instrument, side, price = order["instrument"], opposite(order["side"]), order["price_fen"]
     rules = rules_of(state)[instrument]
     cash = gross(state, instrument, TradingMode.OFFER, price) * qty
     reason = lacks_funds(state, account, instrument, side, cash, qty)
@@ -155,7 +156,7 @@ def _refuse_offer(state: np.ndarray, ask: Ask, slot: int) -> int:
         return reason
     if ask.kind == CommandKind.OFFER:
         return RejectReason.BLOCK_TOO_SMALL if qty < rules[Rule.OFFER_MIN_QTY_T] else RejectReason.NONE
-    own = orders_of(state)[slot, Order.ACCOUNT] == account and rules[Rule.SELF_TRADE] != SelfTrade.ALLOW
+    own = orders_of(state)[slot]["account"] == account and rules[Rule.SELF_TRADE] != SelfTrade.ALLOW
     return RejectReason.SELF_TRADE if own else RejectReason.NONE
 
 

@@ -26,7 +26,7 @@ from engine.core.admit import (
 )
 from engine.core.book import best_price, first_at, is_better, next_price, within_best
 from engine.core.emit import opposite
-from engine.core.state import NIL, Ask, Instrument, Market, Order, instruments_of, market_of, orders_of, rules_of
+from engine.core.state import NIL, Ask, Instrument, Market, instruments_of, market_of, orders_of, rules_of
 from engine.jit import kernel
 
 
@@ -52,17 +52,17 @@ def reach(state: np.ndarray, instrument: int, side: int, limit_fen: int, qty: in
     while left > 0 and levels > 0 and price != 0 and crosses(side, limit_fen, price):
         slot = first_at(state, instrument, resting, price)
         while slot != NIL and left > 0:
-            own = orders[slot, Order.ACCOUNT] == account
+            own = orders[slot]["account"] == account
             if own:
                 meets_self = 1
                 if rule == SelfTrade.CANCEL_TAKER:
                     levels = 0
                     break
             if not (own and rule == SelfTrade.CANCEL_MAKER):
-                fill = min(left, orders[slot, Order.LEAVES])
+                fill = min(left, orders[slot]["leaves_qty"])
                 cost += fill * gross(state, instrument, rules_of(state)[instrument, Rule.MODE], price)
                 left -= fill
-            slot = orders[slot, Order.NEXT]
+            slot = orders[slot]["next"]
         price = next_price(state, instrument, resting, price)
         levels -= 1
     market[Market.REACH_COST] = cost
@@ -73,20 +73,20 @@ def reach(state: np.ndarray, instrument: int, side: int, limit_fen: int, qty: in
 @kernel
 def replaced_price(state: np.ndarray, ask: Ask, slot: int) -> int:
     """Price of the order after the REPLACE, fen."""
-    return orders_of(state)[slot, Order.PRICE] if ask.price_fen == NONE else ask.price_fen
+    return orders_of(state)[slot]["price_fen"] if ask.price_fen == NONE else ask.price_fen
 
 
 @kernel
 def replaced_leaves(state: np.ndarray, ask: Ask, slot: int) -> int:
     """Open quantity of the order after the REPLACE (new total minus filled), t."""
     order = orders_of(state)[slot]
-    return order[Order.LEAVES] if ask.qty == NONE else ask.qty - order[Order.FILLED]
+    return order["leaves_qty"] if ask.qty == NONE else ask.qty - order["filled_qty"]
 
 
 @kernel
 def click_price(state: np.ndarray, ask: Ask, slot: int) -> int:
     """Price at which a click is funded, fen: that of the clicked listing, else the taker's limit."""
-    return orders_of(state)[slot, Order.PRICE] if slot > NIL else ask.price_fen
+    return orders_of(state)[slot]["price_fen"] if slot > NIL else ask.price_fen
 
 
 @kernel
@@ -135,10 +135,10 @@ def _refuse_click(state: np.ndarray, ask: Ask, instrument: int, slot: int) -> in
     if ask.kind != CommandKind.CLICK or slot <= NIL:
         return RejectReason.NONE
     rules, orders = rules_of(state)[instrument], orders_of(state)
-    levels, side = rules[Rule.CLICK_LEVELS], orders[slot, Order.SIDE]
-    if not within_best(state, instrument, side, orders[slot, Order.PRICE], levels):
+    levels, side = rules[Rule.CLICK_LEVELS], orders[slot]["side"]
+    if not within_best(state, instrument, side, orders[slot]["price_fen"], levels):
         return RejectReason.PRICE_OUTSIDE_BEST5
-    if rules[Rule.CLICK_CHOICE] == ClickChoice.OLDEST and orders[slot, Order.PREV] != NIL:
+    if rules[Rule.CLICK_CHOICE] == ClickChoice.OLDEST and orders[slot]["prev"] != NIL:
         return RejectReason.LISTING_NOT_OLDEST
     return RejectReason.NONE
 
@@ -176,7 +176,7 @@ def _refuse_taker(
     reason = lacks_funds(state, account, instrument, side, cash_fen, qty)
     if reason != RejectReason.NONE:
         return reason
-    own_listing = clicks and slot > NIL and orders[slot, Order.ACCOUNT] == account
+    own_listing = clicks and slot > NIL and orders[slot]["account"] == account
     if own_listing and (rule == SelfTrade.REJECT_TAKER or rule == SelfTrade.CANCEL_TAKER):
         return RejectReason.SELF_TRADE
     if crossing and rule == SelfTrade.REJECT_TAKER and market_of(state)[Market.REACH_SELF] == 1:
@@ -187,7 +187,7 @@ def _refuse_taker(
         return RejectReason.FOK_NOT_FILLABLE
     if least != NONE and crossing and reachable < least:
         return RejectReason.MIN_QTY_NOT_FILLABLE
-    if clicks and slot > NIL and not crosses(side, price_fen, orders[slot, Order.PRICE]):
+    if clicks and slot > NIL and not crosses(side, price_fen, orders[slot]["price_fen"]):
         return RejectReason.PRICE_CHANGED
     return RejectReason.NONE
 
@@ -208,15 +208,15 @@ def refuse_screen(state: np.ndarray, ask: Ask) -> int:
         if kind != CommandKind.NEW:
             return refuse_dead(slot)
     if kind == CommandKind.CANCEL or kind == CommandKind.REPLACE:
-        if orders[slot, Order.ACCOUNT] != ask.account:
+        if orders[slot]["account"] != ask.account:
             return RejectReason.NOT_OWNER
         if kind == CommandKind.CANCEL:
             return RejectReason.NONE
-        instrument, side, mode = orders[slot, Order.INSTRUMENT], orders[slot, Order.SIDE], orders[slot, Order.MODE]
+        instrument, side, mode = orders[slot]["instrument"], orders[slot]["side"], orders[slot]["mode"]
         price, wanted = replaced_price(state, ask, slot), replaced_leaves(state, ask, slot)
         cash = gross(state, instrument, mode, price) * wanted
-        cash -= gross(state, instrument, mode, orders[slot, Order.PRICE]) * orders[slot, Order.LEAVES]
-        qty = wanted - orders[slot, Order.LEAVES]
+        cash -= gross(state, instrument, mode, orders[slot]["price_fen"]) * orders[slot]["leaves_qty"]
+        qty = wanted - orders[slot]["leaves_qty"]
     else:
         slot = slot if kind == CommandKind.CLICK else NIL
         price, wanted = asked_price(state, ask), qty

@@ -16,7 +16,7 @@ from engine.core.admit_screen import refuse_screen
 from engine.core.batch import Loop, begin, decode, start
 from engine.core.book import slot_of
 from engine.core.emit import emit_rejected
-from engine.core.state import Ask, Instrument, Market, Order, Part, instruments_of, market_of, orders_of
+from engine.core.state import Ask, Instrument, Market, Part, instruments_of, market_of, orders_of
 from engine.jit import entry, kernel
 
 
@@ -27,7 +27,7 @@ def _gather(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     instrument, in_book = ask.instrument + 0, True
     if kind != CommandKind.NEW:
         order = orders_of(state)[slot_of(state, ask.target_id)]
-        instrument, in_book = order[Order.INSTRUMENT] + 0, order[Order.ROLE] == Role.ORDER
+        instrument, in_book = order["instrument"] + 0, order["role"] == Role.ORDER
     if kind == CommandKind.NEW:
         continuous.enter(state, events, ask)
     elif kind == CommandKind.REPLACE:

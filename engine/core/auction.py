@@ -15,7 +15,7 @@ from engine.core.book import free_slot, is_better, slot_of
 from engine.core.emit import emit_order, opposite
 from engine.core.living import hold_entry, place, remove, trade_living
 from engine.core.prices import BASIS
-from engine.core.state import NIL, Ask, Order, orders_of, rules_of
+from engine.core.state import NIL, Ask, Terms, orders_of, rules_of, terms_of
 from engine.jit import kernel
 
 
@@ -36,10 +36,10 @@ def announce(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     stage = Stage.BIDDING
     if has_stage(state, instrument, Stage.APPLICATION):
         stage = Stage.APPLICATION
-    order[Order.STAGE] = stage
-    order[Order.BOUND] = ask.limit_price_fen
-    order[Order.NEXT] = NIL
-    order[Order.PREV] = NIL
+    terms_of(state)[slot, Terms.STAGE] = stage
+    terms_of(state)[slot, Terms.BOUND] = ask.limit_price_fen
+    order["next"] = NIL
+    order["prev"] = NIL
     hold_entry(state, slot, ask.qty)
     row = emit_order(state, events, ask, EventKind.ANNOUNCED, slot)
     events[row]["flags"] = stage
@@ -53,7 +53,7 @@ def announce(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
 def deposit(state: np.ndarray, auction: int, qty: int) -> int:
     """Cash behind an application of `qty`, fen, rounded up."""
     order = orders_of(state)[auction]
-    value, bp = order[Order.PRICE] * qty, rules_of(state)[order[Order.INSTRUMENT], Rule.AUCTION_DEPOSIT_BP]
+    value, bp = order["price_fen"] * qty, rules_of(state)[order["instrument"], Rule.AUCTION_DEPOSIT_BP]
     return value // BASIS * bp + (value % BASIS * bp + BASIS - 1) // BASIS
 
 
@@ -61,21 +61,21 @@ def deposit(state: np.ndarray, auction: int, qty: int) -> int:
 def apply_for(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """APPLY: freeze the deposit; applications stand in the order in which they came."""
     orders, auction = orders_of(state), slot_of(state, ask.target_id)
-    instrument, side = orders[auction, Order.INSTRUMENT], opposite(orders[auction, Order.SIDE])
+    instrument, side = orders[auction]["instrument"], opposite(orders[auction]["side"])
     slot = place(
-        state, ask, Role.APPLICATION, instrument, side, TradingMode.AUCTION, orders[auction, Order.PRICE], ask.qty
+        state, ask, Role.APPLICATION, instrument, side, TradingMode.AUCTION, orders[auction]["price_fen"], ask.qty
     )  # fmt: skip
     amount = deposit(state, auction, ask.qty)
-    orders[slot, Order.CONTRA] = ask.target_id
-    orders[slot, Order.BOUND] = amount
-    orders[slot, Order.NEXT] = NIL
-    last = orders[auction, Order.PREV]
+    terms_of(state)[slot, Terms.CONTRA] = ask.target_id
+    terms_of(state)[slot, Terms.BOUND] = amount
+    orders[slot]["next"] = NIL
+    last = orders[auction]["prev"]
     if last == NIL:
-        orders[auction, Order.PREV] = slot
+        orders[auction]["prev"] = slot
     else:
-        while orders[last, Order.NEXT] != NIL:
-            last = orders[last, Order.NEXT]
-        orders[last, Order.NEXT] = slot
+        while orders[last]["next"] != NIL:
+            last = orders[last]["next"]
+        orders[last]["next"] = slot
     hold_cash(state, ask.account, instrument, amount)
     row = emit_order(state, events, ask, EventKind.APPLIED, slot)
     events[row]["contra_id"] = ask.target_id
@@ -86,9 +86,9 @@ def apply_for(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
 def own_bid(state: np.ndarray, auction: int, account: int) -> int:
     """Slot of the account's best bid; NIL when it has none."""
     orders = orders_of(state)
-    slot = orders[auction, Order.NEXT]
-    while slot != NIL and orders[slot, Order.ACCOUNT] != account:
-        slot = orders[slot, Order.NEXT]
+    slot = orders[auction]["next"]
+    while slot != NIL and orders[slot]["account"] != account:
+        slot = orders[slot]["next"]
     return slot
 
 
@@ -97,16 +97,16 @@ def _unchain(state: np.ndarray, auction: int, bid: int) -> None:
     """Take one bid out of the auction's list."""
     orders = orders_of(state)
     before = auction
-    while orders[before, Order.NEXT] != bid:
-        before = orders[before, Order.NEXT]
-    orders[before, Order.NEXT] = orders[bid, Order.NEXT]
+    while orders[before]["next"] != bid:
+        before = orders[before]["next"]
+    orders[before]["next"] = orders[bid]["next"]
 
 
 @kernel
 def bid(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """BID: freeze, and stand in the list by price, then time. A new bid for a whole lot takes the place of the old."""
     orders, auction = orders_of(state), slot_of(state, ask.target_id)
-    instrument, side = orders[auction, Order.INSTRUMENT], opposite(orders[auction, Order.SIDE])
+    instrument, side = orders[auction]["instrument"], opposite(orders[auction]["side"])
     if rules_of(state)[instrument, Rule.AUCTION_LOTS] == Lots.WHOLE:
         old = own_bid(state, auction, ask.account)
         if old != NIL:
@@ -115,15 +115,15 @@ def bid(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     slot = place(
         state, ask, Role.BID, instrument, side, TradingMode.AUCTION, ask.price_fen, ask.qty
     )  # fmt: skip
-    orders[slot, Order.CONTRA] = ask.target_id
-    orders[slot, Order.BOUND] = max(ask.min_qty, 0)
+    terms_of(state)[slot, Terms.CONTRA] = ask.target_id
+    terms_of(state)[slot, Terms.BOUND] = max(ask.min_qty, 0)
     hold_entry(state, slot, ask.qty)
     before = auction
-    behind = orders[before, Order.NEXT]
-    while behind != NIL and not is_better(side, ask.price_fen, orders[behind, Order.PRICE]):
-        before, behind = behind, orders[behind, Order.NEXT]
-    orders[slot, Order.NEXT] = behind
-    orders[before, Order.NEXT] = slot
+    behind = orders[before]["next"]
+    while behind != NIL and not is_better(side, ask.price_fen, orders[behind]["price_fen"]):
+        before, behind = behind, orders[behind]["next"]
+    orders[slot]["next"] = behind
+    orders[before]["next"] = slot
     row = emit_order(state, events, ask, EventKind.ACCEPTED, slot)
     events[row]["contra_id"] = ask.target_id
 
@@ -132,11 +132,11 @@ def bid(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
 def applied_qty(state: np.ndarray, auction: int, account: int) -> int:
     """Quantity that `account` (NONE: everybody) has applied for, t."""
     orders = orders_of(state)
-    slot, total = orders[auction, Order.PREV], 0
+    slot, total = orders[auction]["prev"], 0
     while slot != NIL:
-        if account == NONE or orders[slot, Order.ACCOUNT] == account:
-            total += orders[slot, Order.LEAVES]
-        slot = orders[slot, Order.NEXT]
+        if account == NONE or orders[slot]["account"] == account:
+            total += orders[slot]["leaves_qty"]
+        slot = orders[slot]["next"]
     return total
 
 
@@ -145,18 +145,18 @@ def end_stage(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """END_STAGE: the share of the applications that is released goes on to bidding; the last stage settles."""
     auction = slot_of(state, ask.target_id)
     order = orders_of(state)[auction]
-    instrument, stage = order[Order.INSTRUMENT], order[Order.STAGE]
+    instrument, stage = order["instrument"], terms_of(state)[auction, Terms.STAGE]
     rules = rules_of(state)[instrument]
     goes_on = stage == Stage.APPLICATION or (stage == Stage.BIDDING and has_stage(state, instrument, Stage.TIMED))
     if stage == Stage.APPLICATION:
         applied, bp = applied_qty(state, auction, NONE), rules[Rule.AUCTION_RELEASE_BP]
         released = applied // BASIS * bp + applied % BASIS * bp // BASIS
         released = released // rules[Rule.LOT_T] * rules[Rule.LOT_T]
-        kept_back = order[Order.LEAVES] - min(released, order[Order.LEAVES])
+        kept_back = order["leaves_qty"] - min(released, order["leaves_qty"])
         hold_entry(state, auction, -kept_back)
-        order[Order.LEAVES] -= kept_back
-    if goes_on and order[Order.LEAVES] > 0:
-        order[Order.STAGE] = stage + 1
+        order["leaves_qty"] -= kept_back
+    if goes_on and order["leaves_qty"] > 0:
+        terms_of(state)[auction, Terms.STAGE] = stage + 1
         row = emit_order(state, events, ask, EventKind.STAGE_ENDED, auction)
         events[row]["flags"] = stage + 1
     else:
@@ -167,10 +167,10 @@ def end_stage(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
 def _group_qty(state: np.ndarray, first: int) -> int:
     """Quantity of all bids at the price of `first`, t."""
     orders = orders_of(state)
-    slot, total, price = first, 0, orders[first, Order.PRICE]
-    while slot != NIL and orders[slot, Order.PRICE] == price:
-        total += orders[slot, Order.LEAVES]
-        slot = orders[slot, Order.NEXT]
+    slot, total, price = first, 0, orders[first]["price_fen"]
+    while slot != NIL and orders[slot]["price_fen"] == price:
+        total += orders[slot]["leaves_qty"]
+        slot = orders[slot]["next"]
     return total
 
 
@@ -178,25 +178,25 @@ def _group_qty(state: np.ndarray, first: int) -> int:
 def _share_group(state: np.ndarray, first: int, left: int, pro_rata: bool, lot: int) -> int:
     """Allocate at one price, into STAGE of each bid; returns what is left, t."""
     orders = orders_of(state)
-    price, wanted, offered = orders[first, Order.PRICE], _group_qty(state, first), left
+    price, wanted, offered = orders[first]["price_fen"], _group_qty(state, first), left
     slot = first
-    while slot != NIL and orders[slot, Order.PRICE] == price:
+    while slot != NIL and orders[slot]["price_fen"] == price:
         share = 0
         if pro_rata and wanted > offered:
-            share = _proportion(offered, orders[slot, Order.LEAVES], wanted) // lot * lot
-            if share < orders[slot, Order.BOUND]:
+            share = _proportion(offered, orders[slot]["leaves_qty"], wanted) // lot * lot
+            if share < terms_of(state)[slot, Terms.BOUND]:
                 share = 0
-        orders[slot, Order.STAGE] = share
+        terms_of(state)[slot, Terms.STAGE] = share
         left -= share
-        slot = orders[slot, Order.NEXT]
+        slot = orders[slot]["next"]
     slot = first
-    while slot != NIL and orders[slot, Order.PRICE] == price:
-        share = orders[slot, Order.STAGE]
-        more = min(left, orders[slot, Order.LEAVES] - share)
-        if share + more >= orders[slot, Order.BOUND]:
-            orders[slot, Order.STAGE] = share + more
+    while slot != NIL and orders[slot]["price_fen"] == price:
+        share = terms_of(state)[slot, Terms.STAGE]
+        more = min(left, orders[slot]["leaves_qty"] - share)
+        if share + more >= terms_of(state)[slot, Terms.BOUND]:
+            terms_of(state)[slot, Terms.STAGE] = share + more
             left -= more
-        slot = orders[slot, Order.NEXT]
+        slot = orders[slot]["next"]
     return left
 
 
@@ -217,25 +217,25 @@ def _proportion(offered: int, part: int, whole: int) -> int:
 def _allocate(state: np.ndarray, auction: int) -> int:
     """Give every bid its share, into its STAGE; returns the worst accepted price, fen (NONE: nothing sells)."""
     orders = orders_of(state)
-    offered = orders[auction, Order.LEAVES]
-    rules = rules_of(state)[orders[auction, Order.INSTRUMENT]]
-    slot, total = orders[auction, Order.NEXT], 0
+    offered = orders[auction]["leaves_qty"]
+    rules = rules_of(state)[orders[auction]["instrument"]]
+    slot, total = orders[auction]["next"], 0
     while slot != NIL:
-        total += orders[slot, Order.LEAVES]
-        orders[slot, Order.STAGE] = 0
-        slot = orders[slot, Order.NEXT]
+        total += orders[slot]["leaves_qty"]
+        terms_of(state)[slot, Terms.STAGE] = 0
+        slot = orders[slot]["next"]
     if rules[Rule.AUCTION_ALL_OR_NOTHING] == 1 and total < offered:
         return NONE
     pro_rata, worst = rules[Rule.AUCTION_MARGIN] == Margin.PRO_RATA, NONE
-    slot, left = orders[auction, Order.NEXT], offered
+    slot, left = orders[auction]["next"], offered
     while slot != NIL:
         left_before = left
         left = _share_group(state, slot, left, pro_rata, rules[Rule.AUCTION_LOT_T])
-        price = orders[slot, Order.PRICE]
+        price = orders[slot]["price_fen"]
         if left < left_before:
             worst = price
-        while slot != NIL and orders[slot, Order.PRICE] == price:
-            slot = orders[slot, Order.NEXT]
+        while slot != NIL and orders[slot]["price_fen"] == price:
+            slot = orders[slot]["next"]
     return worst
 
 
@@ -244,32 +244,32 @@ def _settle(state: np.ndarray, events: np.ndarray, ask: Ask, auction: int) -> No
     """Trades, then what was not accepted, then the applications, then the result."""
     orders = orders_of(state)
     order = orders[auction]
-    instrument = order[Order.INSTRUMENT]
+    instrument = order["instrument"]
     worst = _allocate(state, auction)
     uniform = rules_of(state)[instrument, Rule.AUCTION_PRICING] == Pricing.UNIFORM
     sold, value = 0, 0
-    slot = order[Order.NEXT]
+    slot = order["next"]
     while slot != NIL:
-        share = orders[slot, Order.STAGE]
+        share = terms_of(state)[slot, Terms.STAGE]
         if share > 0:
-            price = worst if uniform else orders[slot, Order.PRICE]
+            price = worst if uniform else orders[slot]["price_fen"]
             trade_living(state, events, ask, slot, auction, TradingMode.AUCTION, price, share)
             sold, value = sold + share, value + price * share
-        slot = orders[slot, Order.NEXT]
-    slot = order[Order.NEXT]
+        slot = orders[slot]["next"]
+    slot = order["next"]
     while slot != NIL:
-        behind = orders[slot, Order.NEXT]
-        if orders[slot, Order.LEAVES] > 0:
+        behind = orders[slot]["next"]
+        if orders[slot]["leaves_qty"] > 0:
             remove(state, events, ask, slot, EventKind.CANCELED)
         else:
             free_slot(state, slot, True)
         slot = behind
-    slot = order[Order.PREV]
+    slot = order["prev"]
     while slot != NIL:
-        behind = orders[slot, Order.NEXT]
+        behind = orders[slot]["next"]
         remove(state, events, ask, slot, EventKind.CANCELED)
         slot = behind
-    hold_entry(state, auction, -order[Order.LEAVES])
+    hold_entry(state, auction, -order["leaves_qty"])
     row = emit_order(state, events, ask, EventKind.SETTLED, auction)
     events[row]["price_fen"] = worst
     events[row]["qty"] = sold

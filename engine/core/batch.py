@@ -25,7 +25,6 @@ from engine.core.state import (
     Ask,
     Instrument,
     Market,
-    Order,
     Part,
     Stop,
     instruments_of,
@@ -34,7 +33,6 @@ from engine.core.state import (
     rules_of,
 )
 from engine.jit import kernel
-
 
 _int64: Any = np.int64
 
@@ -134,7 +132,7 @@ def _missing(state: np.ndarray, ask: Ask, room: int) -> int:
     if kind == CommandKind.REPLACE:
         slot = slot_of(state, ask.target_id)
         if slot > NIL:
-            instrument = orders_of(state)[slot, Order.INSTRUMENT]
+            instrument = orders_of(state)[slot]["instrument"]
     needed = _events_needed(state, ask, instrument)
     if market[Market.EVENT_COUNT] + needed > room:
         market[Market.WANTED] = needed

@@ -18,7 +18,6 @@ from engine.core.state import (
     NIL,
     Instrument,
     Market,
-    Order,
     Part,
     heads_of,
     ids_of,
@@ -40,9 +39,7 @@ def level_of(state: np.ndarray, instrument: int, side: int, price_fen: int) -> i
     """Index into heads and tails of the level at `price_fen`, which must lie inside the ladder."""
     row = instruments_of(state)[instrument]
     index = row[Instrument.LADDER_OFFSET] + price_fen - row[Instrument.LADDER_LOW]
-    if side == Side.SELL:
-        index += state[Part.LEVEL_COUNT]
-    return index
+    return index + (side - Side.BUY) * state[Part.LEVEL_COUNT]
 
 
 @kernel
@@ -136,10 +133,11 @@ def at_or_above(state: np.ndarray, instrument: int, side: int, price_fen: int) -
 
 @kernel
 def is_better(side: int, price_fen: int, than_fen: int) -> bool:
-    """Whether a resting `side` order at `price_fen` stands before one at `than_fen`."""
-    if side == Side.BUY:
-        return price_fen > than_fen
-    return price_fen < than_fen
+    """Whether a resting `side` order at `price_fen` stands before one at `than_fen`.
+
+    Counted, not branched: half of all orders are of either side, so that a jump would be guessed wrong half the time.
+    """
+    return (price_fen - than_fen) * (Side.BUY + Side.SELL - 2 * side) > 0
 
 
 @kernel
@@ -149,13 +147,13 @@ def take_slot(state: np.ndarray, order_id: int) -> int:
     orders = orders_of(state)
     slot = market[Market.FREE_SLOT]
     if slot != NIL:
-        market[Market.FREE_SLOT] = orders[slot, Order.NEXT]
+        market[Market.FREE_SLOT] = orders[slot]["next"]
     else:
         slot = market[Market.TOP_SLOT] + 1
         market[Market.TOP_SLOT] = slot
     market[Market.LIVE] += 1
     ids_of(state)[order_id - market[Market.ID_BASE]] = slot
-    orders[slot, Order.ID] = order_id
+    orders[slot]["id"] = order_id
     return slot
 
 
@@ -164,9 +162,9 @@ def free_slot(state: np.ndarray, slot: int, filled: bool) -> None:
     """Give the slot back; the id index remembers how the order ended."""
     market = market_of(state)
     orders = orders_of(state)
-    order_id = orders[slot, Order.ID]
+    order_id = orders[slot]["id"]
     remember(state, order_id, filled)
-    orders[slot, Order.NEXT] = market[Market.FREE_SLOT]
+    orders[slot]["next"] = market[Market.FREE_SLOT]
     market[Market.FREE_SLOT] = slot
     market[Market.LIVE] -= 1
 
@@ -209,20 +207,20 @@ def slot_of(state: np.ndarray, order_id: int) -> int:
 def rest(state: np.ndarray, slot: int) -> None:
     """Append the order to the queue of its price."""
     orders = orders_of(state)
-    side = orders[slot, Order.SIDE]
-    price_fen = orders[slot, Order.PRICE]
-    instrument = orders[slot, Order.INSTRUMENT]
+    side = orders[slot]["side"]
+    price_fen = orders[slot]["price_fen"]
+    instrument = orders[slot]["instrument"]
     level = level_of(state, instrument, side, price_fen)
     heads = heads_of(state)
     tails = tails_of(state)
     day = instruments_of(state)[instrument]
     day[Instrument.LIVE + side] += 1
-    orders[slot, Order.NEXT] = NIL
+    orders[slot]["next"] = NIL
     tail = np.int64(tails[level])
-    orders[slot, Order.PREV] = tail
+    orders[slot]["prev"] = tail
     tails[level] = slot
     if tail != NIL:
-        orders[tail, Order.NEXT] = slot
+        orders[tail]["next"] = slot
         return
     heads[level] = slot
     words_of(state)[level >> 6] |= _ONE << np.uint64(level & 63)
@@ -236,20 +234,20 @@ def rest(state: np.ndarray, slot: int) -> None:
 def unlink(state: np.ndarray, slot: int) -> None:
     """Take the order out of the queue of its price."""
     orders = orders_of(state)
-    side = orders[slot, Order.SIDE]
-    price_fen = orders[slot, Order.PRICE]
-    instrument = orders[slot, Order.INSTRUMENT]
+    side = orders[slot]["side"]
+    price_fen = orders[slot]["price_fen"]
+    instrument = orders[slot]["instrument"]
     level = level_of(state, instrument, side, price_fen)
     day = instruments_of(state)[instrument]
     day[Instrument.LIVE + side] -= 1
-    before = orders[slot, Order.PREV]
-    behind = orders[slot, Order.NEXT]
+    before = orders[slot]["prev"]
+    behind = orders[slot]["next"]
     if before != NIL:
-        orders[before, Order.NEXT] = behind
+        orders[before]["next"] = behind
     else:
         heads_of(state)[level] = behind
     if behind != NIL:
-        orders[behind, Order.PREV] = before
+        orders[behind]["prev"] = before
     else:
         tails_of(state)[level] = before
     if before != NIL or behind != NIL:

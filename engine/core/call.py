@@ -12,7 +12,7 @@ from engine.core.book import at_or_above, best_price, first_at, free_slot, next_
 from engine.core.emit import emit
 from engine.core.living import trade_living
 from engine.core.prices import round_half_up
-from engine.core.state import NIL, Ask, Instrument, Market, Order, instruments_of, market_of, orders_of, rules_of
+from engine.core.state import NIL, Ask, Instrument, Market, instruments_of, market_of, orders_of, rules_of
 from engine.jit import kernel
 
 
@@ -22,8 +22,8 @@ def _level_qty(state: np.ndarray, instrument: int, side: int, price_fen: int) ->
     orders, total = orders_of(state), 0
     slot = first_at(state, instrument, side, price_fen)
     while slot != NIL:
-        total += orders[slot, Order.LEAVES]
-        slot = orders[slot, Order.NEXT]
+        total += orders[slot]["leaves_qty"]
+        slot = orders[slot]["next"]
     return total
 
 
@@ -112,12 +112,12 @@ def uncross(state: np.ndarray, events: np.ndarray, ask: Ask, instrument: int) ->
     while left > 0:
         younger = first_at(state, instrument, Side.BUY, best_price(state, instrument, Side.BUY))
         older = first_at(state, instrument, Side.SELL, best_price(state, instrument, Side.SELL))
-        if orders[younger, Order.ID] < orders[older, Order.ID]:
+        if orders[younger]["id"] < orders[older]["id"]:
             younger, older = older, younger
-        qty = min(left, orders[younger, Order.LEAVES], orders[older, Order.LEAVES])
+        qty = min(left, orders[younger]["leaves_qty"], orders[older]["leaves_qty"])
         left -= qty
         trade_living(state, events, ask, younger, older, TradingMode.CALL, price, qty)
         for slot in (older, younger):
-            if orders[slot, Order.LEAVES] == 0:
+            if orders[slot]["leaves_qty"] == 0:
                 unlink(state, slot)
                 free_slot(state, slot, True)

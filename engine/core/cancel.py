@@ -12,7 +12,6 @@ from engine.core.state import (
     Ask,
     Instrument,
     Market,
-    Order,
     Part,
     accounts_of,
     instruments_of,
@@ -26,10 +25,10 @@ from engine.jit import kernel
 def _is_chosen(state: np.ndarray, slot: int, account: int, instrument: int, side: int) -> bool:
     """An order, offer or proposal of the account; `instrument` NONE and `side` 0 mean any."""
     order = orders_of(state)[slot]
-    role = order[Order.ROLE]
-    if order[Order.ACCOUNT] != account or not (role == Role.ORDER or role == Role.OFFER or role == Role.PROPOSAL):
+    role = order["role"]
+    if order["account"] != account or not (role == Role.ORDER or role == Role.OFFER or role == Role.PROPOSAL):
         return False
-    return (instrument == NONE or order[Order.INSTRUMENT] == instrument) and (side == 0 or order[Order.SIDE] == side)
+    return (instrument == NONE or order["instrument"] == instrument) and (side == 0 or order["side"] == side)
 
 
 @kernel
@@ -42,8 +41,8 @@ def _cancel_all(state: np.ndarray, events: np.ndarray, ask: Ask, account: int, i
         slot = slot_of(state, order_id)
         if slot > NIL and _is_chosen(state, slot, account, instrument, side):
             order = orders_of(state)[slot]
-            if order[Order.ROLE] == Role.ORDER:
-                days[order[Order.INSTRUMENT], Instrument.TOUCHED] = 1
+            if order["role"] == Role.ORDER:
+                days[order["instrument"], Instrument.TOUCHED] = 1
             remove(state, events, ask, slot, EventKind.CANCELED)
             count += 1
     return count

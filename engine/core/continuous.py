@@ -24,17 +24,7 @@ from engine.core.book import best_price, first_at, free_slot, remember, rest, sl
 from engine.core.emit import emit, emit_order, opposite
 from engine.core.living import place, remove, trade
 from engine.core.prices import BASIS, last_price, trade_price
-from engine.core.state import (
-    FOREVER,
-    Ask,
-    Instrument,
-    Market,
-    Order,
-    instruments_of,
-    market_of,
-    orders_of,
-    rules_of,
-)
+from engine.core.state import FOREVER, Ask, Instrument, Market, instruments_of, market_of, orders_of, rules_of
 from engine.jit import kernel
 
 SECOND_NS = 10**9
@@ -59,11 +49,11 @@ def fill(
     the taker has left after this fill.
     """
     orders = orders_of(state)
-    instrument, mode = orders[maker, Order.INSTRUMENT], orders[maker, Order.MODE]
-    price = trade_price(state, instrument, held_price_fen, orders[maker, Order.PRICE])
+    instrument, mode = orders[maker]["instrument"], orders[maker]["mode"]
+    price = trade_price(state, instrument, held_price_fen, orders[maker]["price_fen"])
     held = price if held_price_fen == NONE else held_price_fen
     trade(state, events, ask, order_id, account, side, mode, held, price, qty, leaves_qty, maker)
-    if orders[maker, Order.LEAVES] == 0:
+    if orders[maker]["leaves_qty"] == 0:
         unlink(state, maker)
         free_slot(state, maker, True)
 
@@ -93,14 +83,14 @@ def cross(
     price = best_price(state, instrument, resting)
     while qty > 0 and price != 0 and crosses(side, limit_fen, price):
         maker = first_at(state, instrument, resting, price)
-        own = orders[maker, Order.ACCOUNT] == account
+        own = orders[maker]["account"] == account
         if own and rule == SelfTrade.CANCEL_TAKER:
             market[Market.MET_ITSELF] = 1
             return qty
         if own and rule == SelfTrade.CANCEL_MAKER:
             remove(state, events, ask, maker, EventKind.CANCELED)
         else:
-            traded = min(qty, orders[maker, Order.LEAVES])
+            traded = min(qty, orders[maker]["leaves_qty"])
             qty -= traded
             fill(state, events, ask, order_id, account, side, limit_fen, traded, qty, maker)
         price = best_price(state, instrument, resting)
@@ -137,11 +127,11 @@ def enter(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
         return
     slot = place(state, ask, Role.ORDER, instrument, side, mode, limit, leaves)
     order = orders_of(state)[slot]
-    order[Order.FILLED] = qty - leaves
+    order["filled_qty"] = qty - leaves
     if tif == TimeInForce.GTC:
-        order[Order.UNTIL_NS] = FOREVER
+        order["until_ns"] = FOREVER
     elif tif == TimeInForce.GTD:
-        order[Order.UNTIL_NS] = ask.until_ns
+        order["until_ns"] = ask.until_ns
     rest(state, slot)
 
 
@@ -157,26 +147,26 @@ def replace(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     orders = orders_of(state)
     slot = slot_of(state, ask.target_id)
     price, leaves = replaced_price(state, ask, slot), replaced_leaves(state, ask, slot)
-    old_price, old_leaves = orders[slot, Order.PRICE], orders[slot, Order.LEAVES]
+    old_price, old_leaves = orders[slot]["price_fen"], orders[slot]["leaves_qty"]
     account, instrument, side, mode = (
-        orders[slot, Order.ACCOUNT],
-        orders[slot, Order.INSTRUMENT],
-        orders[slot, Order.SIDE],
-        orders[slot, Order.MODE],
+        orders[slot]["account"],
+        orders[slot]["instrument"],
+        orders[slot]["side"],
+        orders[slot]["mode"],
     )
     cash = gross(state, instrument, mode, price) * leaves - gross(state, instrument, mode, old_price) * old_leaves
     hold(state, account, instrument, side, cash, leaves - old_leaves)
     keeps_place = price == old_price and leaves <= old_leaves
     if not keeps_place:
         unlink(state, slot)
-    orders[slot, Order.PRICE] = price
-    orders[slot, Order.LEAVES] = leaves
+    orders[slot]["price_fen"] = price
+    orders[slot]["leaves_qty"] = leaves
     emit_order(state, events, ask, EventKind.REPLACED, slot)
     if keeps_place:
         return
-    left = cross(state, events, ask, orders[slot, Order.ID], account, instrument, side, price, leaves)
-    orders[slot, Order.LEAVES] = left
-    orders[slot, Order.FILLED] += leaves - left
+    left = cross(state, events, ask, orders[slot]["id"], account, instrument, side, price, leaves)
+    orders[slot]["leaves_qty"] = left
+    orders[slot]["filled_qty"] += leaves - left
     if left == 0:
         free_slot(state, slot, True)
         return

@@ -18,7 +18,6 @@ from engine.core.state import (
     Ask,
     Instrument,
     Market,
-    Order,
     Part,
     instruments_of,
     market_of,
@@ -57,14 +56,14 @@ def _stays(state: np.ndarray, ask: Ask, slot: int) -> bool:
     Nor does an order out of a call that nobody ended: its book may be crossed.
     """
     order = orders_of(state)[slot]
-    role, instrument = order[Order.ROLE], order[Order.INSTRUMENT]
+    role, instrument = order["role"], order["instrument"]
     if role == Role.DEAL:
         return True
     row = _row_at(state, instrument, ask.date)
     if rule_rows_of(state)[row, Rule.FROM_DATE] != rules_of(state)[instrument, Rule.FROM_DATE]:
         return False
     if role == Role.ORDER:
-        return market_of(state)[Market.PHASE] != Phase.CALL and order[Order.UNTIL_NS] > ask.time_ns
+        return market_of(state)[Market.PHASE] != Phase.CALL and order["until_ns"] > ask.time_ns
     return role == Role.AUCTION or role == Role.APPLICATION or role == Role.BID
 
 
@@ -92,9 +91,9 @@ def _expire_outside(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
         return
     for order_id in range(market[Market.ID_BASE], market[Market.COMMAND_SEQ]):
         slot = slot_of(state, order_id)
-        if slot > NIL and orders[slot, Order.ROLE] == Role.ORDER:
-            day = instruments_of(state)[orders[slot, Order.INSTRUMENT]]
-            if not day[Instrument.LIMIT_LOW] <= orders[slot, Order.PRICE] <= day[Instrument.LIMIT_HIGH]:
+        if slot > NIL and orders[slot]["role"] == Role.ORDER:
+            day = instruments_of(state)[orders[slot]["instrument"]]
+            if not day[Instrument.LIMIT_LOW] <= orders[slot]["price_fen"] <= day[Instrument.LIMIT_HIGH]:
                 remove(state, events, ask, slot, EventKind.EXPIRED)
 
 
@@ -106,7 +105,7 @@ def _close_deals(state: np.ndarray, events: np.ndarray, ask: Ask, instrument: in
         return
     for order_id in range(market[Market.ID_BASE], market[Market.COMMAND_SEQ]):
         slot = slot_of(state, order_id)
-        if slot > NIL and orders[slot, Order.ROLE] == Role.DEAL and orders[slot, Order.INSTRUMENT] == instrument:
+        if slot > NIL and orders[slot]["role"] == Role.DEAL and orders[slot]["instrument"] == instrument:
             close_deal(state, events, ask, slot)
 
 

@@ -29,7 +29,7 @@ import numpy as np
 
 from engine.codes import NONE, EventKind, Side
 from engine.core.accounts import fee
-from engine.core.state import Ask, Market, Order, market_of, orders_of
+from engine.core.state import Ask, Market, market_of, orders_of
 from engine.jit import kernel
 
 
@@ -108,13 +108,13 @@ def emit_trade(
 ) -> int:
     """One fill of `order_id` (`account`, `side`) against the living `maker`, whose leaves are already reduced."""
     orders = orders_of(state)
-    instrument = orders[maker, Order.INSTRUMENT]
+    instrument = orders[maker]["instrument"]
     row = emit(
         state, events, ask, EventKind.TRADE, order_id, account, instrument, side, mode, price_fen, qty, leaves_qty,
     )  # fmt: skip
-    events[row]["contra_id"] = orders[maker, Order.ID]
-    events[row]["contra"] = orders[maker, Order.ACCOUNT]
-    events[row]["contra_leaves_qty"] = orders[maker, Order.LEAVES]
+    events[row]["contra_id"] = orders[maker]["id"]
+    events[row]["contra"] = orders[maker]["account"]
+    events[row]["contra_leaves_qty"] = orders[maker]["leaves_qty"]
     events[row]["amount_fen"] = price_fen * qty
     events[row]["fee_fen"] = fee(state, instrument, mode, side, price_fen * qty)
     events[row]["contra_fee_fen"] = fee(state, instrument, mode, opposite(side), price_fen * qty)
@@ -126,10 +126,10 @@ def emit_order(state: np.ndarray, events: np.ndarray, ask: Ask, kind: int, slot:
     """An event about the living order in `slot`; `qty` is its total, `leaves_qty` what is open."""
     orders = orders_of(state)
     return emit(
-        state, events, ask, kind, orders[slot, Order.ID], orders[slot, Order.ACCOUNT],
-        orders[slot, Order.INSTRUMENT], orders[slot, Order.SIDE], orders[slot, Order.MODE],
-        orders[slot, Order.PRICE], orders[slot, Order.FILLED] + orders[slot, Order.LEAVES],
-        orders[slot, Order.LEAVES],
+        state, events, ask, kind, orders[slot]["id"], orders[slot]["account"],
+        orders[slot]["instrument"], orders[slot]["side"], orders[slot]["mode"],
+        orders[slot]["price_fen"], orders[slot]["filled_qty"] + orders[slot]["leaves_qty"],
+        orders[slot]["leaves_qty"],
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from engine.core.book import best_price, first_at, remember, slot_of
 from engine.core.continuous import fill
 from engine.core.emit import emit, opposite
 from engine.core.living import remove
-from engine.core.state import NIL, Ask, Market, Order, market_of, orders_of, rules_of
+from engine.core.state import NIL, Ask, Market, market_of, orders_of, rules_of
 from engine.jit import kernel
 
 
@@ -23,14 +23,14 @@ def _take(state: np.ndarray, events: np.ndarray, ask: Ask, maker: int, held_pric
     """Trade with one listing, or do what self-trade prevention wants instead. Returns the rest; NONE: stop here."""
     orders = orders_of(state)
     account, side = ask.account, ask.side
-    rule = rules_of(state)[orders[maker, Order.INSTRUMENT], Rule.SELF_TRADE]
-    if orders[maker, Order.ACCOUNT] == account:
+    rule = rules_of(state)[orders[maker]["instrument"], Rule.SELF_TRADE]
+    if orders[maker]["account"] == account:
         if rule == SelfTrade.CANCEL_TAKER:
             return NONE
         if rule == SelfTrade.CANCEL_MAKER:
             remove(state, events, ask, maker, EventKind.CANCELED)
             return leaves
-    traded = min(leaves, orders[maker, Order.LEAVES])
+    traded = min(leaves, orders[maker]["leaves_qty"])
     order_id = market_of(state)[Market.COMMAND_SEQ]
     fill(state, events, ask, order_id, account, side, held_price_fen, traded, leaves - traded, maker)
     return leaves - traded

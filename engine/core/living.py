@@ -13,7 +13,7 @@ from engine.core.accounts import deliver, gross, hold, hold_cash
 from engine.core.book import free_slot, take_slot, unlink
 from engine.core.emit import emit_order, emit_trade
 from engine.core.prices import note_trade
-from engine.core.state import Ask, Market, Order, market_of, orders_of
+from engine.core.state import Ask, Market, Terms, market_of, orders_of, terms_of
 from engine.jit import kernel
 
 
@@ -23,19 +23,19 @@ def place(state: np.ndarray, ask: Ask, role: int, instrument: int, side: int, mo
     """A new entry of the running command's account; its slot. It is in no queue yet."""
     orders = orders_of(state)
     slot = take_slot(state, market_of(state)[Market.COMMAND_SEQ])
-    orders[slot, Order.LEAVES] = qty
-    orders[slot, Order.FILLED] = 0
-    orders[slot, Order.ACCOUNT] = ask.account
-    orders[slot, Order.PRICE] = price_fen
-    orders[slot, Order.SIDE] = side
-    orders[slot, Order.INSTRUMENT] = instrument
-    orders[slot, Order.MODE] = mode
-    orders[slot, Order.CONTRA] = NONE
-    orders[slot, Order.UNTIL_NS] = NONE
-    orders[slot, Order.CLIENT_REF] = ask.client_ref
-    orders[slot, Order.ROLE] = role
-    orders[slot, Order.STAGE] = 0
-    orders[slot, Order.BOUND] = NONE
+    orders[slot]["leaves_qty"] = qty
+    orders[slot]["filled_qty"] = 0
+    orders[slot]["account"] = ask.account
+    orders[slot]["price_fen"] = price_fen
+    orders[slot]["side"] = side
+    orders[slot]["instrument"] = instrument
+    orders[slot]["mode"] = mode
+    orders[slot]["until_ns"] = NONE
+    orders[slot]["client_ref"] = ask.client_ref
+    orders[slot]["role"] = role
+    if role != Role.ORDER:
+        terms = terms_of(state)[slot]
+        terms[Terms.CONTRA], terms[Terms.BOUND], terms[Terms.STAGE] = NONE, NONE, 0
     return slot
 
 
@@ -43,27 +43,27 @@ def place(state: np.ndarray, ask: Ask, role: int, instrument: int, side: int, mo
 def hold_entry(state: np.ndarray, slot: int, qty: int) -> None:
     """Freeze what `qty` of the entry may need at its price; negative releases."""
     order = orders_of(state)[slot]
-    cash = gross(state, order[Order.INSTRUMENT], order[Order.MODE], order[Order.PRICE]) * qty
-    hold(state, order[Order.ACCOUNT], order[Order.INSTRUMENT], order[Order.SIDE], cash, qty)
+    cash = gross(state, order["instrument"], order["mode"], order["price_fen"]) * qty
+    hold(state, order["account"], order["instrument"], order["side"], cash, qty)
 
 
 @kernel
 def remove(state: np.ndarray, events: np.ndarray, ask: Ask, slot: int, kind: int) -> None:
     """An entry leaves without trading: CANCELED, EXPIRED or DECLINED; its hold is released."""
     orders = orders_of(state)
-    role = orders[slot, Order.ROLE]
+    role = orders[slot]["role"]
     row = emit_order(state, events, ask, kind, slot)
     if kind == EventKind.EXPIRED:
-        events[row]["client_ref"] = orders[slot, Order.CLIENT_REF]
+        events[row]["client_ref"] = orders[slot]["client_ref"]
     if role == Role.PROPOSAL:
-        events[row]["contra"] = orders[slot, Order.CONTRA]
+        events[row]["contra"] = terms_of(state)[slot, Terms.CONTRA]
     elif role == Role.APPLICATION or role == Role.BID:
-        events[row]["contra_id"] = orders[slot, Order.CONTRA]
+        events[row]["contra_id"] = terms_of(state)[slot, Terms.CONTRA]
     if role == Role.APPLICATION:
-        account, instrument = orders[slot, Order.ACCOUNT], orders[slot, Order.INSTRUMENT]
-        hold_cash(state, account, instrument, -orders[slot, Order.BOUND])
+        account, instrument = orders[slot]["account"], orders[slot]["instrument"]
+        hold_cash(state, account, instrument, -terms_of(state)[slot, Terms.BOUND])
     elif role != Role.PROPOSAL:
-        hold_entry(state, slot, -orders[slot, Order.LEAVES])
+        hold_entry(state, slot, -orders[slot]["leaves_qty"])
     if role == Role.ORDER:
         unlink(state, slot)
     free_slot(state, slot, False)
@@ -89,15 +89,15 @@ def trade(
     `held_price_fen` is the price at which the taker's cash was held. The maker keeps its slot.
     """
     order = orders_of(state)[maker]
-    instrument, contra = order[Order.INSTRUMENT], order[Order.ACCOUNT]
-    order[Order.LEAVES] -= qty
-    order[Order.FILLED] += qty
+    instrument, contra = order["instrument"], order["account"]
+    order["leaves_qty"] -= qty
+    order["filled_qty"] += qty
     row = emit_trade(state, events, ask, order_id, account, side, mode, price_fen, qty, leaves_qty, maker)
     note_trade(state, instrument, mode, price_fen, qty)
     if side == Side.BUY:
         deliver(state, instrument, mode, account, contra, held_price_fen, price_fen, qty)
     else:
-        deliver(state, instrument, mode, contra, account, order[Order.PRICE], price_fen, qty)
+        deliver(state, instrument, mode, contra, account, order["price_fen"], price_fen, qty)
     return row
 
 
@@ -114,9 +114,9 @@ def trade_living(
 ) -> None:
     """Trade two living entries with each other; both keep their slots."""
     order = orders_of(state)[slot]
-    order[Order.LEAVES] -= qty
-    order[Order.FILLED] += qty
+    order["leaves_qty"] -= qty
+    order["filled_qty"] += qty
     trade(
-        state, events, ask, order[Order.ID], order[Order.ACCOUNT], order[Order.SIDE], mode, order[Order.PRICE],
-        price_fen, qty, order[Order.LEAVES], maker,
+        state, events, ask, order["id"], order["account"], order["side"], mode, order["price_fen"],
+        price_fen, qty, order["leaves_qty"], maker,
     )  # fmt: skip

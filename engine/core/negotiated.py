@@ -14,7 +14,7 @@ from engine.core.book import free_slot, remember, slot_of
 from engine.core.emit import emit, emit_order, emit_trade, opposite
 from engine.core.living import hold_entry, place, remove, trade
 from engine.core.prices import band_high, band_low
-from engine.core.state import Ask, Market, Order, market_of, orders_of, rules_of
+from engine.core.state import Ask, Market, Terms, market_of, orders_of, rules_of, terms_of
 from engine.jit import kernel
 
 
@@ -25,8 +25,8 @@ def propose(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
         state, ask, Role.PROPOSAL, ask.instrument, ask.side, TradingMode.BLOCK, ask.price_fen,
         ask.qty,
     )  # fmt: skip
-    orders_of(state)[slot, Order.CONTRA] = ask.contra
-    orders_of(state)[slot, Order.UNTIL_NS] = ask.until_ns
+    terms_of(state)[slot, Terms.CONTRA] = ask.contra
+    orders_of(state)[slot]["until_ns"] = ask.until_ns
     row = emit_order(state, events, ask, EventKind.ACCEPTED, slot)
     events[row]["contra"] = ask.contra
 
@@ -43,8 +43,8 @@ def confirm(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """CONFIRM: freeze both sides and trade; deliver at once, or wait for the close."""
     order = orders_of(state)[slot_of(state, ask.target_id)]
     slot = slot_of(state, ask.target_id)
-    account, side = ask.account, opposite(order[Order.SIDE])
-    instrument, price, qty = order[Order.INSTRUMENT], order[Order.PRICE], order[Order.LEAVES]
+    account, side = ask.account, opposite(order["side"])
+    instrument, price, qty = order["instrument"], order["price_fen"], order["leaves_qty"]
     order_id = market_of(state)[Market.COMMAND_SEQ]
     hold(state, account, instrument, side, gross(state, instrument, TradingMode.BLOCK, price) * qty, qty)
     hold_entry(state, slot, qty)
@@ -52,7 +52,7 @@ def confirm(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
         row = emit_trade(state, events, ask, order_id, account, side, TradingMode.BLOCK, price, qty, 0, slot)
         events[row]["contra_leaves_qty"] = 0
         events[row]["flags"] = EventFlag.PENDING
-        order[Order.ROLE] = Role.DEAL
+        order["role"] = Role.DEAL
         return
     trade(state, events, ask, order_id, account, side, TradingMode.BLOCK, price, price, qty, 0, slot)
     free_slot(state, slot, True)
@@ -62,9 +62,9 @@ def confirm(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
 def close_deal(state: np.ndarray, events: np.ndarray, ask: Ask, slot: int) -> None:
     """At the close: a deal inside the limits around it is delivered; otherwise both sides have everything back."""
     order = orders_of(state)[slot]
-    instrument, price, qty = order[Order.INSTRUMENT], order[Order.PRICE], order[Order.LEAVES]
-    buyer, seller = order[Order.ACCOUNT], order[Order.CONTRA]
-    if order[Order.SIDE] == Side.SELL:
+    instrument, price, qty = order["instrument"], order["price_fen"], order["leaves_qty"]
+    buyer, seller = order["account"], terms_of(state)[slot, Terms.CONTRA]
+    if order["side"] == Side.SELL:
         buyer, seller = seller, buyer
     rules = rules_of(state)[instrument]
     proven = rules[Rule.BLOCK_REFERENCE] != BlockReference.SAME_DAY_CLOSE or is_free(state, instrument, qty)
@@ -80,10 +80,10 @@ def close_deal(state: np.ndarray, events: np.ndarray, ask: Ask, slot: int) -> No
         hold(state, buyer, instrument, Side.BUY, -cash, -qty)
         hold(state, seller, instrument, Side.SELL, 0, -qty)
     row = emit_order(state, events, ask, kind, slot)
-    events[row]["contra"] = order[Order.CONTRA]
+    events[row]["contra"] = terms_of(state)[slot, Terms.CONTRA]
     events[row]["leaves_qty"] = 0
     events[row]["amount_fen"] = price * qty
-    events[row]["client_ref"] = order[Order.CLIENT_REF]
+    events[row]["client_ref"] = order["client_ref"]
     free_slot(state, slot, proven)
 
 
@@ -91,7 +91,7 @@ def close_deal(state: np.ndarray, events: np.ndarray, ask: Ask, slot: int) -> No
 def decline(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """DECLINE by the counterparty, or withdrawal by the proposer."""
     slot = slot_of(state, ask.target_id)
-    declined = orders_of(state)[slot, Order.CONTRA] == ask.account
+    declined = terms_of(state)[slot, Terms.CONTRA] == ask.account
     remove(state, events, ask, slot, EventKind.DECLINED if declined else EventKind.CANCELED)
 
 
@@ -111,17 +111,17 @@ def take(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """TAKE: freeze, trade what the offer has, release and cancel the remainder."""
     slot = slot_of(state, ask.target_id)
     order = orders_of(state)[slot]
-    account, side, qty = ask.account, opposite(order[Order.SIDE]), ask.qty
-    instrument, price, mode = order[Order.INSTRUMENT], order[Order.PRICE], TradingMode.OFFER
+    account, side, qty = ask.account, opposite(order["side"]), ask.qty
+    instrument, price, mode = order["instrument"], order["price_fen"], TradingMode.OFFER
     order_id = market_of(state)[Market.COMMAND_SEQ]
     held = gross(state, instrument, mode, price)
     hold(state, account, instrument, side, held * qty, qty)
     row = emit(state, events, ask, EventKind.ACCEPTED, order_id, account, instrument, side, mode, price, qty, qty)
-    events[row]["contra_id"] = order[Order.ID]
-    filled = min(qty, order[Order.LEAVES])
+    events[row]["contra_id"] = order["id"]
+    filled = min(qty, order["leaves_qty"])
     leaves = qty - filled
     trade(state, events, ask, order_id, account, side, mode, price, price, filled, leaves, slot)
-    if order[Order.LEAVES] == 0:
+    if order["leaves_qty"] == 0:
         free_slot(state, slot, True)
     remember(state, order_id, leaves == 0)
     if leaves > 0:

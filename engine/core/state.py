@@ -9,7 +9,7 @@ This file may not contain a rule. `engine/exchange.py` allocates; kernels only r
 """
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -51,6 +51,7 @@ class Part(IntEnum):
     ACCOUNT_COUNT = 19
     UNITS = 20
     UNIT_ROWS = 21
+    TERMS = 22
 
 
 PARTS = len(Part)
@@ -68,7 +69,7 @@ class Market(IntEnum):
     DATE = 4
     """Trading day as yyyymmdd; 0 before the first day roll."""
     FREE_SLOT = 5
-    """Head of the list of recycled slots, linked by `Order.NEXT`."""
+    """Head of the list of recycled slots, linked by `next`."""
     TOP_SLOT = 6
     """Highest slot ever used."""
     ID_BASE = 7
@@ -142,42 +143,47 @@ class Ask(NamedTuple):
     limit_price_fen: int
 
 
-class Order(IntEnum):
-    """One living entry, shape (slots, ORDER_COLUMNS); see `codes.Role`. The first eight fill one cache line.
+ORDER: Final = np.dtype(
+    [
+        ("leaves_qty", "<i8"),
+        ("filled_qty", "<i8"),
+        ("id", "<i8"),
+        ("client_ref", "<i8"),
+        ("until_ns", "<i8"),
+        ("next", "<i4"),
+        ("prev", "<i4"),
+        ("account", "<i4"),
+        ("price_fen", "<i4"),
+        ("instrument", "<i4"),
+        ("side", "i1"),
+        ("mode", "i1"),
+        ("role", "i1"),
+        ("pad", "i1"),
+    ]
+)
+"""One living entry, see `codes.Role`: 64 bytes, one cache line.
 
-    NEXT and PREV link orders of one price; of an auction NEXT is its best bid and PREV its first application, and bids
-    and applications of one auction are linked by NEXT.
-    """
+`leaves_qty` is open, `filled_qty` already traded. `next` and `prev` are slots: behind and before it at its price
+(`next` also in the free list); of an auction its best bid and its first application, and bids and applications of one
+auction are linked by `next`. `until_ns` is the end of a proposal, or the time from which a day roll ends an order
+(NONE: any).
+"""
 
-    LEAVES = 0
-    """Open quantity, t."""
-    NEXT = 1
-    """Slot behind this one in its price level (or in the free list)."""
-    PREV = 2
-    ACCOUNT = 3
-    ID = 4
-    PRICE = 5
-    """Limit price, fen."""
-    FILLED = 6
-    """Quantity already traded, t."""
-    SIDE = 7
-    INSTRUMENT = 8
-    MODE = 9
-    CONTRA = 10
+
+class Terms(IntEnum):
+    """What only entries off the screen have, shape (slots, TERMS_COLUMNS); of a screen order it means nothing."""
+
+    CONTRA = 0
     """Counterparty of a proposal or deal; number of the auction of a bid or application; else NONE."""
-    UNTIL_NS = 11
-    """End of a proposal; of an order the time from which a day roll ends it (NONE: any day roll)."""
-    CLIENT_REF = 12
-    ROLE = 13
-    STAGE = 14
-    """Running `Stage` of an auction."""
-    BOUND = 15
+    BOUND = 1
     """Auction: bound of the bids, fen. Application: deposit, fen. Bid: least it takes, t (0: any)."""
+    STAGE = 2
+    """Running `Stage` of an auction; of a bid scratch paper of the settlement."""
 
 
-ORDER_COLUMNS = 16
+TERMS_COLUMNS = len(Terms)
 FOREVER = 2**62
-"""UNTIL_NS of an order that is good till cancelled."""
+"""`until_ns` of an order that is good till cancelled."""
 
 
 class Instrument(IntEnum):
@@ -257,8 +263,10 @@ UNITS_COLUMNS = len(Units)
 
 market_of = view(Part.MARKET, columns=MARKET_COLUMNS)
 """The row of scalars, int64, shape (MARKET_COLUMNS,)."""
-orders_of = view(Part.ORDERS, Part.ORDER_ROWS, ORDER_COLUMNS)
-"""The order pool, int64, shape (slots, ORDER_COLUMNS)."""
+orders_of = view(Part.ORDERS, Part.ORDER_ROWS, dtype=ORDER)
+"""The order pool, ORDER rows, shape (slots,)."""
+terms_of = view(Part.TERMS, Part.ORDER_ROWS, TERMS_COLUMNS)
+"""Terms of entries off the screen, int64, shape (slots, TERMS_COLUMNS)."""
 ids_of = view(Part.IDS, Part.ID_COUNT, dtype=np.int32)
 """Slot by order id minus ID_BASE, int32; 0 = not an order, FILLED_ID, GONE_ID."""
 heads_of = view(Part.HEADS, Part.LINK_COUNT, dtype=np.int32)
