@@ -20,6 +20,7 @@ from engine.core.day import open_venue
 from engine.core.prices import BASIS
 from engine.core.state import Account, Instrument, Market, Part, Stop, Terms, Units
 from engine.jit import compile_side_by_side
+from engine.memory import grown, placed, zeros
 from engine.records import COMMAND, EVENT
 from engine.rules.compiler import CompiledRules
 
@@ -61,22 +62,22 @@ class Exchange:
     ) -> None:
         count = len(rules.symbols)
         self.symbols = rules.symbols
-        self._market = np.zeros((1, layout.MARKET_COLUMNS), np.int64)
-        self._orders = _at_cache_lines(np.zeros(orders, layout.ORDER))
-        self._terms = np.zeros((orders, layout.TERMS_COLUMNS), np.int64)
-        self._ids = np.zeros(ids, np.int32)
-        self._instruments = np.zeros((count, layout.INSTRUMENT_COLUMNS), np.int64)
-        self._rules = np.zeros((count, RULE_COLUMNS), np.int64)
+        self._market = zeros((1, layout.MARKET_COLUMNS), np.int64)
+        self._orders = zeros(orders, layout.ORDER)
+        self._terms = zeros((orders, layout.TERMS_COLUMNS), np.int64)
+        self._ids = zeros(ids, np.int32)
+        self._instruments = zeros((count, layout.INSTRUMENT_COLUMNS), np.int64)
+        self._rules = zeros((count, RULE_COLUMNS), np.int64)
         self._rule_rows = np.ascontiguousarray(rules.rows, np.int64)
-        self._accounts = np.zeros((accounts, layout.ACCOUNT_COLUMNS), np.int64)
-        self._units = np.zeros((accounts * count, layout.UNITS_COLUMNS), np.int64)
-        self._events = np.zeros(max(events, 2 * count + 1), EVENT)
+        self._accounts = zeros((accounts, layout.ACCOUNT_COLUMNS), np.int64)
+        self._units = zeros((accounts * count, layout.UNITS_COLUMNS), np.int64)
+        self._events = zeros(max(events, 2 * count + 1), EVENT)
         self._instruments[:, Instrument.LADDER_SIZE] = _LEVELS_STEP
         self._allocate_ladders()
         self._market[0, Market.INITIAL_PHASE] = rules.initial_phase
         self._accounts[[EXCHANGE_ACCOUNT, GOVERNMENT_ACCOUNT], Account.OPEN] = 1
         self._accounts[:, Account.GROUP] = -1
-        self._state = np.zeros(layout.PARTS, np.int64)
+        self._state = zeros(layout.PARTS, np.int64)
         self._describe()
         self._loop, self._has_other = 0, False
         compile_loops()
@@ -88,21 +89,19 @@ class Exchange:
 
     def apply(self, commands: np.ndarray) -> np.ndarray:
         """As `submit`, but the rows are lent: the next call may write over them."""
-        if commands.dtype != COMMAND:
+        if commands.dtype is not COMMAND and commands.dtype != COMMAND:  # to compare them takes a microsecond
             message = f"commands must be rows of records.COMMAND, got {commands.dtype}"
             raise TypeError(message)
-        commands = np.ascontiguousarray(commands)
-        if not commands.flags.writeable:  # to the compiler another type, for which it would begin anew
+        if not commands.flags.carray:  # to the compiler another type, for which it would begin anew
             commands = commands.copy()
-        market = self._market[0]
+        market = self._scalars
         if len(self._events) < 2 * len(commands) <= _LENT_ROWS:
-            self._events = np.zeros(2 * len(commands), EVENT)
+            self._events = zeros(2 * len(commands), EVENT)
         parts: list[np.ndarray] = []
         done = 0
         while True:
-            done = int(_LOOPS[self._loop](self._state, commands, done, self._events))
-            written = int(market[Market.EVENT_COUNT])
-            stop = market[Market.STOP]
+            done = _LOOPS[self._loop](self._state, commands, done, self._events)
+            written, stop = market[Market.EVENT_COUNT], market[Market.STOP]
             if stop == Stop.DONE and not parts:
                 return self._events[:written]
             if written:
@@ -110,12 +109,12 @@ class Exchange:
             if stop == Stop.DONE:
                 return np.concatenate(parts)
             if stop == Stop.ROOM:
-                self._loop = int(market[Market.WANTED])
+                self._loop = market[Market.WANTED]
                 if self._loop >= _COMPILED_AHEAD and not self._has_other:
                     compile_loops(self._loop)
                     self._has_other = True
             else:
-                self._make_room(Stop(stop), int(market[Market.WANTED]), written)
+                self._make_room(Stop(stop), market[Market.WANTED], written)
 
     @property
     def command_seq(self) -> int:
@@ -194,8 +193,7 @@ class Exchange:
         """The exchange that `save` was called on; `rules` and engine sources must be the same."""
         exchange = cls(rules)
         for name in _TABLES:
-            setattr(exchange, f"_{name}", tables[name])
-        exchange._orders = _at_cache_lines(exchange._orders)
+            setattr(exchange, f"_{name}", placed(tables[name]))
         exchange._describe()
         return exchange
 
@@ -329,18 +327,18 @@ class Exchange:
         """Grow what the core has run out of. `written` events have been taken out of the buffer."""
         if stop == Stop.EVENTS:
             if written == 0 or wanted > len(self._events):
-                self._events = np.zeros(max(2 * len(self._events), wanted), EVENT)
+                self._events = zeros(max(2 * len(self._events), wanted), EVENT)
             return
         if stop == Stop.ORDERS:
-            self._orders = _at_cache_lines(_grown(self._orders, wanted))
-            self._terms = _grown(self._terms, len(self._orders))
+            self._orders = grown(self._orders, wanted)
+            self._terms = grown(self._terms, len(self._orders))
         elif stop == Stop.IDS:
-            self._ids = _grown(self._ids, wanted)
+            self._ids = grown(self._ids, wanted)
         elif stop == Stop.ACCOUNTS:
             before = len(self._accounts)
-            self._accounts = _grown(self._accounts, wanted)
+            self._accounts = grown(self._accounts, wanted)
             self._accounts[before:, Account.GROUP] = NONE
-            self._units = _grown(self._units, len(self._accounts) * len(self.symbols))
+            self._units = grown(self._units, len(self._accounts) * len(self.symbols))
         else:
             self._extend_ladder(int(self._market[0, Market.WANTED_INSTRUMENT]), wanted)
         self._describe()
@@ -350,10 +348,10 @@ class Exchange:
         sizes = self._instruments[:, Instrument.LADDER_SIZE]
         self._instruments[:, Instrument.LADDER_OFFSET] = np.cumsum(sizes) - sizes
         levels = int(sizes.sum())
-        self._heads = np.zeros(2 * levels, np.int32)
-        self._tails = np.zeros(2 * levels, np.int32)
-        self._words = np.zeros(2 * levels // 64, np.uint64)
-        self._summary = np.zeros(2 * levels // _LEVELS_STEP, np.uint64)
+        self._heads = zeros(2 * levels, np.int32)
+        self._tails = zeros(2 * levels, np.int32)
+        self._words = zeros(2 * levels // 64, np.uint64)
+        self._summary = zeros(2 * levels // _LEVELS_STEP, np.uint64)
 
     def _extend_ladder(self, instrument: int, price_fen: int) -> None:
         """Make one instrument's ladder reach `price_fen`, keeping every queue."""
@@ -384,7 +382,7 @@ class Exchange:
 
     def _describe(self) -> None:
         """Write the descriptor: where every table lies and how long it is."""
-        state = self._state
+        state, self._scalars = self._state, memoryview(self._market[0])
         tables: dict[Part, np.ndarray] = {
             Part.MARKET: self._market, Part.ORDERS: self._orders, Part.TERMS: self._terms, Part.IDS: self._ids,
             Part.HEADS: self._heads,
@@ -416,19 +414,3 @@ def compile_all() -> None:
     """Have every loop compiled, also the one that only some markets need; from the cache at once, else in a minute."""
     compile_loops()
     compile_loops(len(_LOOPS) - 1)
-
-
-def _at_cache_lines(table: np.ndarray) -> np.ndarray:
-    """The same rows at an address that is a multiple of 64, so that a row of 64 bytes is one line."""
-    memory = np.zeros(table.nbytes + 64, np.uint8)
-    begin = -memory.ctypes.data % 64
-    moved = memory[begin : begin + table.nbytes].view(table.dtype).reshape(table.shape)
-    moved[:] = table
-    return moved
-
-
-def _grown(table: np.ndarray, wanted: int) -> np.ndarray:
-    """A copy with room for at least `wanted` rows, twice as long as before; new rows are zero."""
-    grown = np.zeros((max(2 * len(table), wanted), *table.shape[1:]), table.dtype)
-    grown[: len(table)] = table
-    return grown

@@ -28,12 +28,13 @@ from gateway.errors import ConnectionLostError
 from gateway.transports.link import Link, open_link
 from gateway.wire import codec, topics
 from gateway.wire import messages as m
+from gateway.wire.records import RESEND_LIMIT
 from gateway.wire.topics import Principal, Role
 from tests.gateway.running import password_of
 
 AT = {name: at for at, name in enumerate(m.fields_of(m.ExecutionReport))}
 """Place of each field in a report as a record keeps it."""
-PAGE = 2000
+PAGE = RESEND_LIMIT
 """Reports asked for at once: a connection with too much unread is cut."""
 _TAG_OF_REPORTS = b"\xa18"
 """How a payload of reports begins."""
@@ -211,6 +212,9 @@ class Line:
         await link.subscribe(topics.reports(name))
         replies = await self.ask(m.Logon(next_expected))
         self.session = next(reply for reply in replies if isinstance(reply, m.LogonReply))
+        if next_expected:
+            for page in pages(next_expected + PAGE, self.session.next_report):
+                await self.ask(page)
 
     def send(self, payload: bytes) -> asyncio.Future[int]:
         """A payload; the future is the reason code of its PUBACK."""
