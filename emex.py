@@ -572,7 +572,7 @@ def _announce_compiling(engine: EngineName) -> None:
     from engine.jit import JIT_ENABLED, cache_is_warm
 
     if engine is EngineName.FAST and JIT_ENABLED and not cache_is_warm():
-        print("compiling the engine, once: about 15 seconds", file=sys.stderr)
+        print("compiling the engine, once: about 10 seconds", file=sys.stderr)
 
 
 @contextmanager
