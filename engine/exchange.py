@@ -411,6 +411,6 @@ def compile_loops(only: int | None = None) -> None:
 
 
 def compile_all() -> None:
-    """Have every loop compiled, also the one that only some markets need; from the cache at once, else in about 20 seconds."""
+    """Have every loop compiled, also the one that only some markets need; from the cache, else in 20 seconds."""
     compile_loops()
     compile_loops(len(_LOOPS) - 1)
