@@ -122,6 +122,11 @@ class Exchange:
         return int(self._market[0, Market.COMMAND_SEQ])
 
     @property
+    def known_ids(self) -> int:
+        """How many command numbers the id index covers: what a mass cancel looks through."""
+        return int(self._market[0, Market.COMMAND_SEQ] - self._market[0, Market.ID_BASE]) + 1
+
+    @property
     def event_seq(self) -> int:
         """Events so far."""
         return int(self._market[0, Market.EVENT_SEQ])
@@ -153,7 +158,7 @@ class Exchange:
         command numbers were looked at for it, which is what it costs.
         """
         first = max(0, order_id + 1 - int(self._market[0, Market.ID_BASE]))
-        looked, end = 0, int(self._market[0, Market.COMMAND_SEQ] - self._market[0, Market.ID_BASE]) + 1
+        looked, end = 0, self.known_ids
         pages = [self._rows_of(self._ids[:0], account)]
         while count > 0 and first + looked < end:
             begin = first + looked

@@ -58,7 +58,8 @@ _NOTHING = np.zeros((0, REQUEST_WORDS), np.uint64)
 _REPORTS_A_PAYLOAD = 200
 _ROWS_A_TOKEN = 50
 _LOOKS_A_TOKEN = 20_000
-"""An answer costs its asker one request of his quota for each so many rows, or orders looked through, beside itself."""
+"""An answer costs its asker one request of his quota for each so many rows, or orders looked through, beside itself; so
+does a mass cancel, which looks through all."""
 _PAGE_HEADER = 32
 """Bytes of a page of positions beside its rows, at most."""
 
@@ -265,7 +266,7 @@ class Desk:
 
     def _admit(self, session: Session, parts: list[np.ndarray | Query], now_ns: int) -> Payload:
         """A readable payload, or `WireError`; checked in the order of the reasons' numbers."""
-        requests = cancels = 0
+        requests = cancels = looked = 0
         logged_on = session.logged_on or any(isinstance(p, m.Logon) for w in session.pending for p in w.parts)
         for at, part in enumerate(parts):
             requests += len(part) if isinstance(part, np.ndarray) else 1
@@ -281,7 +282,9 @@ class Desk:
                     raise WireError(DoorReason.NOT_AUTHORISED, "expected requests of one's role, for one's own account")
                 parts[at] = as_words(part)
                 cancels += int(np.count_nonzero(_CANCELS[commands["kind"]]))
-        if not self._throttle(session, now_ns).admits(requests - cancels, cancels, now_ns):
+                looked += int(np.count_nonzero(commands["kind"] == CommandKind.MASS_CANCEL))
+        looked *= self.replica.exchange.known_ids // _LOOKS_A_TOKEN
+        if not self._throttle(session, now_ns).admits(requests - cancels, cancels + looked, now_ns):
             quota = self.terms.quota
             raise WireError(DoorReason.THROTTLED, f"expected at most {quota.rate} a second, {quota.burst} at once")
         if self.failed:

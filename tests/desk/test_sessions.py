@@ -5,7 +5,7 @@ import pytest
 from engine.codes import EventKind, RejectReason, Side
 from gateway.desk import desk as desk_module
 from gateway.desk.session import Publish
-from gateway.desk.throttle import Quota
+from gateway.desk.throttle import SECOND, Quota
 from gateway.wire import messages as m
 from gateway.wire.reasons import DoorReason
 from gateway.wire.topics import Role
@@ -200,6 +200,22 @@ def test_cancels_pass_when_orders_are_throttled() -> None:
         anna.ask(order(seq))
     assert isinstance(anna.ask(order(10))[0], m.BusinessMessageReject)
     assert reports(anna.ask(m.OrderCancelRequest(10, target_seq=1)))[0].exec_type == EventKind.CANCELED
+
+
+def test_a_mass_cancel_costs_as_much_as_it_looks_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk_module, "_LOOKS_A_TOKEN", 10)
+    venue, (anna,) = venue_with("anna", quota=Quota(50, 100))
+    for seq in range(1, 61):
+        anna.ask(order(seq))
+    tokens, exchange = 200, venue.desk.replica.exchange
+    for seq in range(61, 91):
+        cost = 1 + exchange.known_ids // 10
+        passed = bool(reports(anna.ask(m.OrderMassCancelRequest(seq))))
+        assert passed == (tokens >= cost)
+        tokens -= cost * passed
+    assert not passed
+    venue.now_ns += SECOND
+    assert reports(anna.ask(m.OrderCancelRequest(91, target_seq=1)))
 
 
 def test_one_accounts_flood_costs_the_others_nothing_of_their_quota() -> None:
