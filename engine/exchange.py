@@ -371,6 +371,7 @@ class Exchange:
         size = -(-span // _LEVELS_STEP) * _LEVELS_STEP
         row[Instrument.LADDER_LOW] = max(1, (low + high - size) // 2)
         row[Instrument.LADDER_SIZE] = size
+        self._market[0, Market.GATES_DRAWN] = 0
         self._allocate_ladders()
         new_heads, new_tails = self._heads.reshape(2, -1), self._tails.reshape(2, -1)
         for before, after in zip(old, self._instruments, strict=True):

@@ -32,6 +32,12 @@ class Mutant:
 MUTANTS = (
     Mutant("the upper price limit excludes the limit itself", "engine/core/admit.py",
            "if price_fen > high_fen:", "if price_fen >= high_fen:"),
+    Mutant("a gate stays as it was when rules and phases change", "engine/core/gate.py",
+           "if market_of(state)[Market.GATES_DRAWN] == 1:", "if instruments_of(state)[0, Instrument.GATE_QTY] > 0:"),
+    Mutant("a blocked account passes the gate", "engine/core/gate.py",
+           "admitted == 1 and account[Account.BLOCKED] == 0 and", "admitted == 1 and"),
+    Mutant("a gate asks for no cash", "engine/core/gate.py",
+           "accounts_of(state)[ask.account, Account.CASH] >= cash", "cash >= 0"),
     Mutant("the youngest order of a price trades first", "engine/core/book.py",
            "return heads_of(state)[level_of(state, instrument, side, price_fen)] + 0",
            "return tails_of(state)[level_of(state, instrument, side, price_fen)] + 0"),

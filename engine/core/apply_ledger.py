@@ -9,6 +9,7 @@ from engine.codes import NONE, CommandKind, EventKind, RejectReason
 from engine.core import accounts, admit_ledger, day, negotiated
 from engine.core.batch import Loop, begin, decode, start
 from engine.core.emit import emit, emit_rejected
+from engine.core.gate import shut_gates
 from engine.core.state import Account, Ask, Market, Stop, accounts_of, market_of
 from engine.jit import entry, kernel
 
@@ -86,6 +87,7 @@ def apply_ledger(state: np.ndarray, commands: np.ndarray, first: int, events: np
     """As `apply_screen`, for the commands of this loop; a day roll may stop half way and go on in the next call."""
     market = market_of(state)
     start(state)
+    shut_gates(state)
     for index in range(first, commands.shape[0]):
         ask = decode(commands[index])
         resumes = market[Market.RESUME_ID] != 0

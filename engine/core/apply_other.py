@@ -16,6 +16,7 @@ from engine.core.admit_screen import refuse_screen
 from engine.core.batch import Loop, begin, decode, start
 from engine.core.book import slot_of
 from engine.core.emit import emit_rejected
+from engine.core.gate import shut_gates
 from engine.core.state import Ask, Instrument, Market, Part, instruments_of, market_of, orders_of
 from engine.jit import entry, kernel
 
@@ -101,6 +102,7 @@ def _refuse(state: np.ndarray, ask: Ask) -> int:
 def apply_other(state: np.ndarray, commands: np.ndarray, first: int, events: np.ndarray) -> int:
     """As `apply_screen`, for the commands of this loop."""
     start(state)
+    shut_gates(state)
     for index in range(first, commands.shape[0]):
         ask = decode(commands[index])
         if not begin(state, ask, events.shape[0], Loop.OTHER):

@@ -1,6 +1,6 @@
 """The loop of the screen: NEW, CANCEL, REPLACE, CLICK outside call auctions. `batch.py` says how loops share a batch.
 
-COMMAND ─ decode ─ admit_screen ─> reason? REJECTED : continuous | listed ─ living ─ emit ─> EVENTS
+COMMAND ─ decode ─ gate | admit_screen ─> reason? REJECTED : continuous | listed ─ living ─ emit ─> EVENTS
 """
 
 import numpy as np
@@ -12,6 +12,7 @@ from engine.core.admit_screen import refuse_screen
 from engine.core.ahead import look_ahead
 from engine.core.batch import Loop, begin, decode, start
 from engine.core.emit import emit_rejected
+from engine.core.gate import draw_gates, passes
 from engine.core.state import Ask, Instrument, instruments_of
 from engine.jit import entry, kernel
 
@@ -33,6 +34,7 @@ def apply_screen(state: np.ndarray, commands: np.ndarray, first: int, events: np
         Index of the first command not applied; MARKET's STOP says why when that is not n.
     """
     start(state)
+    draw_gates(state)
     for index in range(first, commands.shape[0]):
         look_ahead(state, commands, index)
         ask, room = decode(commands[index]), events.shape[0]
@@ -41,7 +43,7 @@ def apply_screen(state: np.ndarray, commands: np.ndarray, first: int, events: np
         if kind == CommandKind.NEW:
             if not begin(state, ask, room, Loop.SCREEN):
                 return index
-            reason = refuse_screen(state, ask)
+            reason = RejectReason.NONE if passes(state, ask) else refuse_screen(state, ask)
             if reason == RejectReason.NONE:
                 trades = instruments_of(state)[ask.instrument, Instrument.TRADES]
                 continuous.enter(state, events, ask)

@@ -96,6 +96,8 @@ class Market(IntEnum):
     """What `call.find_price` found: price (0: nothing trades), volume, and what is left over (bids positive)."""
     CALL_VOLUME = 19
     CALL_SURPLUS = 20
+    GATES_DRAWN = 21
+    """1: nothing that gates depend on has changed since they were drawn."""
 
 
 MARKET_COLUMNS = len(Market)
@@ -217,7 +219,11 @@ class Instrument(IntEnum):
     """Price from which a move towards the next halt is measured."""
     TOUCHED = 20
     """1: the running mass cancel took an order out of this book."""
-    LAST_TRADES = 21
+    GATE_LOW = 21
+    """What a plain new order may ask, see `gate.py`: lowest and highest price, most quantity (0: shut)."""
+    GATE_HIGH = 22
+    GATE_QTY = 23
+    LAST_TRADES = 24
     """Ring of the last `MAX_CLOSE_TRADES`: price in column `LAST_TRADES + 2 * (n % MAX)`, quantity beside it."""
 
 
