@@ -4,6 +4,7 @@ A table begins at a cache line, so that a row of 64 bytes is one line. A large o
 them: with pages of 4 KiB most of the time of a deep book goes into finding out where its orders are.
 """
 
+import contextlib
 import math
 import mmap
 from typing import Any
@@ -25,7 +26,8 @@ def zeros(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
             mapped = mmap.mmap(-1, size + _HUGE)
         except OSError as error:
             raise MemoryError(*error.args) from None
-        mapped.madvise(mmap.MADV_HUGEPAGE)
+        with contextlib.suppress(OSError):  # a kernel that has none
+            mapped.madvise(mmap.MADV_HUGEPAGE)
         memory, line = np.frombuffer(mapped, np.uint8), _HUGE
     begin = -memory.ctypes.data % line
     table: np.ndarray = memory[begin : begin + size].view(kind).reshape(shape)

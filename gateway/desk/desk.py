@@ -266,7 +266,7 @@ class Desk:
 
     def _admit(self, session: Session, parts: list[np.ndarray | Query], now_ns: int) -> Payload:
         """A readable payload, or `WireError`; checked in the order of the reasons' numbers."""
-        requests = cancels = looked = 0
+        requests = cancels = mass_cancels = 0
         logged_on = session.logged_on or any(isinstance(p, m.Logon) for w in session.pending for p in w.parts)
         for at, part in enumerate(parts):
             requests += len(part) if isinstance(part, np.ndarray) else 1
@@ -282,9 +282,8 @@ class Desk:
                     raise WireError(DoorReason.NOT_AUTHORISED, "expected requests of one's role, for one's own account")
                 parts[at] = as_words(part)
                 cancels += int(np.count_nonzero(_CANCELS[commands["kind"]]))
-                looked += int(np.count_nonzero(commands["kind"] == CommandKind.MASS_CANCEL))
-        looked *= self.replica.exchange.known_ids // _LOOKS_A_TOKEN
-        if not self._throttle(session, now_ns).admits(requests - cancels, cancels + looked, now_ns):
+                mass_cancels += int(np.count_nonzero(commands["kind"] == CommandKind.MASS_CANCEL))
+        if not self._throttle(session, now_ns).admits(requests - cancels, cancels, now_ns):
             quota = self.terms.quota
             raise WireError(DoorReason.THROTTLED, f"expected at most {quota.rate} a second, {quota.burst} at once")
         if self.failed:
@@ -294,6 +293,8 @@ class Desk:
             raise WireError(DoorReason.OVERLOADED, "too much is waiting; cancels are still taken")
         if self.stopping:
             raise WireError(DoorReason.STOPPING, "the venue is shutting down")
+        looked = mass_cancels * self.replica.exchange.known_ids
+        self._throttle(session, now_ns).charge_cancels(looked // _LOOKS_A_TOKEN)
         return Payload(deque(parts), 0, requests)
 
     def _authorise(self, principal: Principal, commands: np.ndarray) -> bool:

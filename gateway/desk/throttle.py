@@ -70,6 +70,11 @@ class Throttle:
         if self._limited:
             self._orders.owe(count)
 
+    def charge_cancels(self, count: int) -> None:
+        """As `charge`, of cancels: the next one waits, this one passes however much it costs."""
+        if self._limited:
+            self._cancels.owe(count)
+
     def flooding(self) -> bool:
         """Whether the principal goes on asking far too much."""
         return self._limited and self._offered > self._patience
