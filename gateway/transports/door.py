@@ -2,7 +2,8 @@
 
 asyncio's own server accepts all that wait before anything else happens, and a pipe takes a tenth of a millisecond to
 make: a crowd at the door would hold up everybody inside. Here the crowd waits in the kernel, and who comes again and
-again is turned away before anything is made for him.
+again is turned away before anything is made for him. He hears of it after a second only: else he would be back at once,
+thousands of times a second, and each time the kernel works for him instead of those who trade.
 """
 
 import asyncio
@@ -20,6 +21,10 @@ _LOOKS = 4
 _WAITING = 512
 """Sockets that the kernel holds meanwhile."""
 _RETRY_SECONDS = 1.0
+HELD_SECONDS = 1.0
+"""How long a socket that is turned away stays open, unread."""
+HELD = 1024
+"""Sockets held so at once; further ones are closed at once."""
 
 
 class Door:
@@ -34,7 +39,9 @@ class Door:
         self, make: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None, clock: Callable[[], float]
     ) -> None:
         self.turned_away = 0
-        """Sockets closed because their address had come too often."""
+        """Sockets not let in because their address had come too often."""
+        self._held: dict[socket.socket, asyncio.TimerHandle] = {}
+        """Those of them that do not know it yet."""
         self._make = make
         self._tls = tls
         self._clock = clock
@@ -60,6 +67,10 @@ class Door:
         for listening in self._listening:
             asyncio.get_running_loop().remove_reader(listening)
             listening.close()
+        for timer in self._held.values():
+            timer.cancel()
+        while self._held:
+            self._held.popitem()[0].close()
 
     def _watch(self, listening: socket.socket) -> None:
         if listening.fileno() >= 0:
@@ -79,11 +90,21 @@ class Door:
                 return
             if self._comes_too_often(peer[0]):
                 self.turned_away += 1
-                connected.close()
+                self._hold(connected)
                 continue
             connected.settimeout(0)
             self._let_in(connected)
             return
+
+    def _hold(self, connected: socket.socket) -> None:
+        if len(self._held) < HELD:
+            self._held[connected] = asyncio.get_running_loop().call_later(HELD_SECONDS, self._let_go, connected)
+        else:
+            connected.close()
+
+    def _let_go(self, connected: socket.socket) -> None:
+        del self._held[connected]
+        connected.close()
 
     def _comes_too_often(self, address: str) -> bool:
         seconds = int(self._clock() - self._forgotten_at)
