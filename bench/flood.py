@@ -72,6 +72,8 @@ SLOW_MIB = 2.0
 CUT_SECONDS = 15.0
 """Time after which he must be gone: buffers of about 1.5 MiB fill first, then he has five seconds."""
 GUESSING_ADDRESSES = 8
+_GUESSING_PATIENCE = 0.02
+"""Seconds for an answer, then the next attempt."""
 HOARD = 25_000
 """Reports behind the client that asks for all of them again and again."""
 _PRICE_FEN, _SPREAD = 5000, 25
@@ -417,7 +419,10 @@ async def deaf(target: Target, seconds: float, number: int) -> Counts:
 
 
 async def guess(target: Target, seconds: float, number: int) -> Counts:
-    """Wrong passwords as fast as answers come, from several addresses, for names that exist and names that do not."""
+    """Wrong passwords for names that exist and names that do not, from several addresses, as fast as answers come.
+
+    Who gets none soon tries again at once: a door that keeps him waiting does not slow him down by that alone.
+    """
     counts: Counter[str] = Counter()
     until = time.perf_counter() + seconds
     names = [*target.passwords, *(f"nobody{at}" for at in range(50))]
@@ -432,14 +437,15 @@ async def guess(target: Target, seconds: float, number: int) -> Counts:
                 name = names[attempt * 7 % len(names)]
                 packet = mqtt5.ConnectPacket("guess", username=name, password=f"wrong{attempt}".encode())
                 writer.write(packet.write())
-                answer = await reader.read(64)
-                code = mqtt5.read(memoryview(answer))[0].reason_code.name if answer else "closed"
-                counts[code.lower()] += 1
+                with contextlib.suppress(TimeoutError):
+                    answer = await asyncio.wait_for(reader.read(64), _GUESSING_PATIENCE)
+                    code = mqtt5.read(memoryview(answer))[0].reason_code.name if answer else "closed"
+                    counts[code.lower()] += 1
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 writer.close()
+                counts["attempts"] += 1
             except OSError:
                 counts["no connection"] += 1
-            counts["attempts"] += 1
 
     await asyncio.gather(*(one(worker) for worker in range(16 * GUESSING_ADDRESSES)))
     return dict(counts)

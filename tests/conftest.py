@@ -1,6 +1,7 @@
 """What every test shares: Hypothesis settings, and a header that says how to repeat the run."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,10 @@ settings.register_profile("fixed", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True)
 PROFILE = os.environ.get("EMEX_HYPOTHESIS", "fixed")
 settings.load_profile(PROFILE)
+
+# A run in the background of a shell ignores Ctrl-C, and the programs that tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
