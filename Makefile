@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo lint fmt test test-py test-bounds cover fuzz faults fuzz-gateway flood mutants seeds fit bench clean
+.PHONY: help setup demo lint fmt test test-py test-bounds cover fuzz faults fuzz-gateway flood mutants seeds fit bench guard clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,8 +80,14 @@ seeds: setup ## the realism table over many seeds
 fit: setup ## fit the labelled parameters again
 	@$(BIN)/python -m sim.fit
 
-bench: setup ## benchmarks
+guard: setup ## has the core lost an order of magnitude? (ratios of one run)
 	$(BIN)/pytest bench --benchmark-only
+
+# FLOWS: recorded flows (--flow FILE ...), AGAINST: a program that does the same work; see bench/core.py.
+bench: setup ## long: measure everything, and write tables and pictures of bench/README.md
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]' -c constraints.txt
+	$(BIN)/emex bench all $(FLOWS:%=--flow %) $(AGAINST:%=--against %) --seconds 60 --out bench/results.json
+	$(BIN)/emex bench page bench/results.json
 
 clean: ## remove what can be made again, .venv included
 	rm -rf $(VENV) out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks

@@ -497,6 +497,66 @@ def _export(
     _show(result, print_export, as_json=as_json)
 
 
+@app.command(
+    "bench", epilog="Examples: emex bench; emex bench exchange --flow main.bin; emex bench compare A.json B.json"
+)
+def _bench(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PART... | compare A B | page FILE",
+            help="match, exchange, latency, gateway, replay unless told; kernels, scale, rush, peers; or all.",
+        ),
+    ] = None,
+    *,
+    flow: Annotated[
+        list[Path] | None, typer.Option(exists=True, dir_okay=False, help="A recorded flow [default: made ones].")
+    ] = None,
+    unfunded: Annotated[bool, typer.Option("--unfunded", help="`exchange` without funds, T+1, fees: `match`.")] = False,
+    against: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A program for the same flows, see bench/core.py.")
+    ] = None,
+    peers: Annotated[bool, typer.Option("--peers", help="Beside other order books from PyPI.")] = False,
+    runs: Annotated[int, typer.Option(min=1, help="Of each figure; medians count.")] = 7,
+    seconds: Annotated[float, typer.Option(min=1, help="Of each load on the gateway.")] = 10.0,
+    out: Annotated[Path | None, typer.Option(dir_okay=False, help="Keep the results here, JSON.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure this machine: the core, and end to end through the gateway, two numbers and never one.
+
+    `compare` says what differs between two kept results, beyond their noise. `page` writes a result into
+    bench/README.md, with its pictures.
+    """
+    from bench.show import print_bench, print_comparison
+
+    match words or []:
+        case ["compare", a, b]:
+            from bench.compare import compare
+
+            _show(compare(Path(a), Path(b)), print_comparison, as_json=as_json)
+        case ["page", file]:
+            from bench.page import write_page
+
+            _show(write_page(Path(file)), _print_paths, as_json=as_json)
+        case parts:
+            from bench.run import PARTS, QUICK, Options, bench
+
+            wanted = list(PARTS) if parts == ["all"] else parts or list(QUICK)
+            if unfunded:
+                wanted = ["match" if part == "exchange" else part for part in wanted]
+            if peers and "peers" not in wanted:
+                wanted = [*parts, "peers"]
+            folder = None if out is None else out.with_suffix(".histograms")
+            options = Options(flow or (), against, runs, seconds, histograms=folder)
+            _announce_compiling(EngineName.FAST)
+            with _progress_bar("benchmarks") as progress:
+                result = bench(wanted, options, progress)
+            if out is not None:
+                out.parent.mkdir(parents=True, exist_ok=True)
+                out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            _show(result, print_bench, as_json=as_json)
+
+
 @app.command("doctor", epilog="Example: emex doctor")
 def _doctor(*, as_json: JsonOption = False) -> None:
     """Check the installation.
@@ -556,6 +616,11 @@ def _print_titles(rows: list[dict[str, Any]], console: Any) -> None:
     for row in rows:
         table.add_row(row["name"], "\n".join(filter(None, (row["title"], row.get("title_zh")))))
     console.print(table)
+
+
+def _print_paths(paths: list[str], console: Any) -> None:
+    for path in paths:
+        console.print(path, highlight=False)
 
 
 def _print_checks(result: dict[str, Any], console: Any) -> None:

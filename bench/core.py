@@ -1,155 +1,179 @@
-"""The core on recorded order flows: how fast, in one run with another program that does the same work.
+"""The core alone on an order flow: nanoseconds a message, and how that compares with another program in the same run.
 
-    python -m bench.core FOLDER [--against PROGRAM]      core alone: no gateway, no journal, no file
+    emex bench exchange --flow main.bin --against PROGRAM       no gateway, no journal, no file
 
-    FOLDER/NAME.bin    int32 rows: type, id, side, price (fen), quantity, target, and two columns that are not read
-                       type 0 limit order, 1 cancel, 2 cancel `target` and enter a new order, 3 immediate or cancel
-    FOLDER/NAME.chk    trades, and sums over them: quantity, price x quantity, maker's id x quantity (modulo 2**64)
-    PROGRAM NAME.bin   prints two lines of JSON, the second for the pre-funded step; `ns_per_message` is read
+    PROGRAM -a ACCOUNTS FLOW.bin    does the same work and prints two lines of JSON, the second for the pre-funded step;
+                                    `ns_per_message` is read
 
-A time counts only after the trades have been found to be those of the `.chk` file. Every flow runs under two rulebooks:
-`generic`, and `generic-funded.toml` (pre-funding, T+1, fees). Everything runs on one core; medians are compared.
+A time counts only after the trades have been found to be those of the flow's `.chk` file, or, where it has none, those
+of the readable engine on its first messages. What is measured is what trades: every check, every event row.
 """
 
-import argparse
 import gc
 import json
 import os
 import statistics
 import subprocess
-import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engine.codes import CommandKind, EventKind, OrdType, Participant, Side, TimeInForce
+from bench.flows import RULES, Flow, commands_of, endowed, opened, trade_sums
+from engine.codes import CommandKind, EventKind
+from engine.errors import EmexError
 from engine.exchange import Exchange
-from engine.records import command, empty_commands
-from engine.rules.compiler import compile_rulebook
+from engine.records import command
+from engine.reference import ReferenceExchange
+from engine.rules.compiler import CompiledRules, compile_rulebook
 from engine.rules.schema import find_rulebook
 
-RULES = {"book": "generic", "exchange": str(Path(__file__).with_name("generic-funded.toml"))}
-_FIRST_ACCOUNT = 2
-_CASH_FEN, _UNITS_T = 10**14, 10**9
 _FIRST_DATE = 20260101
-_LIMIT, _CANCEL, _REPLACE, _IOC = range(4)
-_TYPE, _ID, _SIDE, _PRICE, _QTY, _TARGET = range(6)
+_VERIFIED = 20_000
+"""Messages on which both engines are compared."""
+BATCH = 10_000
+"""Commands of one call, unless told."""
 
 
-def commands_of(rows: np.ndarray, accounts: int, first_seq: int) -> tuple[np.ndarray, np.ndarray]:
-    """COMMAND rows of a flow, and the flow's id by command number minus `first_seq` (0 for a cancel).
+@contextmanager
+def one_core() -> Iterator[None]:
+    """On the last of this process's cores, whatever the system would like better."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
-    A message of type 2 becomes two commands. The account of an order is its id modulo `accounts`.
+
+def measure(
+    flow: Flow, figure: str, *, accounts: int = 1000, batch: int = BATCH, runs: int = 7, against: Path | None = None
+) -> dict[str, Any]:
+    """One flow under one figure's rulebook.
+
+    Parameters
+    ----------
+    figure : of `RULES`: "book" matches only; "exchange" adds pre-funding, T+1 and fees
+    against : the other program, which runs the same flow between our runs and after
+
+    Returns
+    -------
+    dict
+        What `emex bench exchange --json` prints for it. Raises `EmexError` when the trades are not the expected ones.
     """
-    at = np.repeat(np.arange(len(rows)), np.where(rows[:, _TYPE] == _REPLACE, 2, 1))
-    cancels = rows[at, _TYPE] == _CANCEL
-    cancels[:-1] |= at[:-1] == at[1:]  # the first of the two
-    source = rows[at]
-    commands = empty_commands(len(at))
-    named = np.where(source[:, _TYPE] == _REPLACE, source[:, _TARGET], source[:, _ID])
-    ids = np.where(cancels, named, source[:, _ID])
-    commands["kind"] = np.where(cancels, CommandKind.CANCEL, CommandKind.NEW)
-    commands["account"] = _FIRST_ACCOUNT + ids % accounts
-    seq_of = np.zeros(rows[:, _ID].max() + 1, np.int64)
-    seq_of[ids[~cancels]] = first_seq + np.flatnonzero(~cancels)
-    commands["target_id"][cancels] = seq_of[ids[cancels]]
-    orders = source[~cancels]
-    for name, values in (
-        ("instrument", 0), ("side", np.where(orders[:, _SIDE] == 0, Side.BUY, Side.SELL)),
-        ("ord_type", OrdType.LIMIT), ("price_fen", orders[:, _PRICE]), ("qty", orders[:, _QTY]),
-        ("tif", np.where(orders[:, _TYPE] == _IOC, TimeInForce.IOC, TimeInForce.DAY)),
-    ):  # fmt: skip
-        column = commands[name]
-        column[~cancels] = values
-    return commands, np.where(cancels, 0, ids)
+    book = find_rulebook(RULES[figure])
+    rules = compile_rulebook(book)
+    verified = _verify(flow, rules)
+    with one_core():
+        ns, found = timed(flow, rules, accounts=accounts, batch=batch, runs=runs)
+        if flow.sums is not None and found["sums"] != flow.sums:
+            raise EmexError(f"{flow.name}.chk: {figure}: trades are {found['sums']}, expected {flow.sums}")
+        theirs = None if against is None else other(against, flow, accounts)[figure]
+    median = statistics.median(ns)
+    trades, qty, value, maker = found["sums"]
+    row = {
+        "flow": flow.name, "figure": figure, "rulebook": book.name, "rulebook_hash": book.rules_hash,
+        "accounts": accounts, "batch": batch, "messages": len(flow.rows), "ns_per_message": round(median, 2),
+        "messages_per_second": round(1e9 / median), "runs": [round(one, 2) for one in ns], "trades": trades, "qty": qty,
+        "value": value, "maker": maker, "rejects": found["rejects"], "living": found["living"],
+        "verified": "trades of the .chk file" if flow.sums else verified,
+    }  # fmt: skip
+    if theirs is not None:
+        row |= {"against_ns": theirs, "ratio": round(theirs / median, 3)}
+    return row
 
 
-def opened(rules: str, accounts: int) -> Exchange:
-    """An exchange with so many accounts, endowed where the rules want that."""
-    book = find_rulebook(rules)
-    exchange = Exchange(compile_rulebook(book))
-    for kind in (CommandKind.OPEN_ACCOUNT, CommandKind.DEPOSIT, CommandKind.ISSUE):
-        rows = empty_commands(accounts)
-        rows["kind"], rows["account"] = kind, _FIRST_ACCOUNT + np.arange(accounts)
-        rows["flags"], rows["amount_fen"], rows["qty"], rows["instrument"] = Participant.COVERED, _CASH_FEN, _UNITS_T, 0
-        exchange.submit(rows)
-    return exchange
-
-
-def trade_sums(events: np.ndarray, ids: np.ndarray, first_seq: int) -> tuple[int, int, int, int]:
-    """What a `.chk` file holds."""
-    trades = events[events["kind"] == EventKind.TRADE]
-    qty = trades["qty"]
-    makers = ids[trades["contra_id"] - first_seq]
-    return len(trades), int(qty.sum()), int((trades["price_fen"] * qty).sum()), int((makers * qty).sum())
-
-
-def measure(rows: np.ndarray, expected: tuple[int, ...], rules: str, options: argparse.Namespace) -> list[float]:
-    """Nanoseconds a message of each run, after one that is checked and makes all tables as large as they get.
+def timed(
+    flow: Flow, rules: CompiledRules, *, accounts: int, batch: int, runs: int, instruments: int = 1
+) -> tuple[list[float], dict[str, Any]]:
+    """Nanoseconds a message of each run; and what the first, which is not timed, leaves: sums of the trades, rejects,
+    living orders, and occupied levels of both sides. It makes all tables as large as they get.
 
     Between two runs a day roll, which is not timed, empties the book.
     """
-    exchange, found = opened(rules, options.accounts), []
-    for run in range(options.runs + 1):
+    exchange, ns, found = opened(rules, accounts), [], {}
+    for run in range(runs + 1):
         first_seq = exchange.command_seq + 1
-        commands, ids = commands_of(rows, options.accounts, first_seq)
-        batches = [commands[at : at + options.batch] for at in range(0, len(commands), options.batch)]
+        commands, ids = commands_of(flow.rows, accounts, first_seq, instruments=instruments)
+        batches = [commands[at : at + batch] for at in range(0, len(commands), batch)]
         if run == 0:
-            sums = trade_sums(np.concatenate([exchange.submit(batch) for batch in batches]), ids, first_seq)
-            if sums != expected:
-                sys.exit(f"{rules}: trades are {sums}, expected {expected}")
-            exchange.check()
+            events = np.concatenate([exchange.submit(part) for part in batches])
+            found = {
+                "sums": trade_sums(events, ids, first_seq), "living": len(exchange.living()),
+                "levels": int(np.count_nonzero(exchange._heads)),
+                "rejects": int((events["kind"] == EventKind.REJECTED).sum()),
+            }  # fmt: skip
+            del events
         else:
-            gc.disable()
-            began = time.perf_counter_ns()
-            for batch in batches:
-                exchange.apply(batch)
-            found.append((time.perf_counter_ns() - began) / len(rows))
-            gc.enable()
+            ns.append(_time_of(exchange, batches) / len(flow.rows))
         exchange.submit(command(CommandKind.DAY_ROLL, date=_FIRST_DATE + run))
-    return found
+    return ns, found
 
 
-def other(program: Path, flow: Path, accounts: int) -> dict[str, float]:
-    """Nanoseconds a message of the other program, by figure."""
-    call = [str(program), "-a", str(accounts), str(flow)]
-    output = subprocess.run(call, capture_output=True, text=True, check=True).stdout
-    return dict(zip(RULES, (json.loads(line)["ns_per_message"] for line in output.splitlines()), strict=True))
+def _time_of(exchange: Exchange, batches: list[np.ndarray]) -> int:
+    """Nanoseconds."""
+    gc.disable()
+    began = time.perf_counter_ns()
+    for batch in batches:
+        exchange.apply(batch)
+    took = time.perf_counter_ns() - began
+    gc.enable()
+    return took
 
 
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(prog="python -m bench.core", description="How fast the core is on recorded flows.")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--against", type=Path, metavar="PROGRAM")
-    parser.add_argument("--flows", type=lambda text: text.split(","), default=["main", "deep", "thin"], metavar="A,B")
-    parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--batch", type=int, default=10_000)
-    parser.add_argument("--accounts", type=int, default=1000)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    results: list[dict[str, Any]] = []
-    for name in options.flows:
-        flow = options.folder / f"{name}.bin"
-        rows = np.fromfile(flow, np.int32).reshape(-1, 8)
-        expected = tuple(int(number) for number in flow.with_suffix(".chk").read_text().split())
-        for figure, rules in RULES.items():
-            ns = measure(rows, expected, rules, options)
-            median = statistics.median(ns)
-            result = {"flow": name, "figure": figure, "ns_per_message": round(median, 1),
-                      "messages_per_second": round(1e9 / median), "runs": [round(one, 1) for one in ns]}  # fmt: skip
-            if options.against is not None:
-                theirs = other(options.against, flow, options.accounts)[figure]
-                result |= {"against_ns": theirs, "ratio": round(theirs / median, 3)}
-            results.append(result)
-            if not options.json:
-                print(*(f"{key} {value}" for key, value in result.items() if key != "runs"), sep="  ")
-    if options.json:
-        print(json.dumps(results, indent=2))
+def _verify(flow: Flow, rules: CompiledRules) -> str:
+    """Both engines give the same events for the first messages, with few accounts; says so, or raises `EmexError`."""
+    rows = flow.rows[:_VERIFIED]
+    fast, readable = opened(rules, 10), endowed(ReferenceExchange(rules), 10)
+    commands, _ = commands_of(rows, 10, fast.command_seq + 1)
+    ours, expected = fast.submit(commands), readable.submit(commands)
+    if not np.array_equal(ours, expected):
+        raise EmexError(f"{flow.name}: the two engines disagree on the first {len(rows)} messages")
+    fast.check()
+    return f"events of the readable engine on {len(rows)} messages"
 
 
-if __name__ == "__main__":
-    main()
+def latency(flow: Flow, figure: str, *, calls: int = 100_000) -> dict[str, Any]:
+    """Microseconds of one order a call from Python, by kind: percentiles over the last `calls` commands of the flow."""
+    rules = compile_rulebook(find_rulebook(RULES[figure]))
+    exchange = opened(rules, 1000)
+    commands, _ = commands_of(flow.rows, 1000, exchange.command_seq + 1)
+    exchange.apply(commands[:-calls])
+    rows = [commands[at : at + 1] for at in range(len(commands) - calls, len(commands))]
+    ns = np.empty(calls, np.int64)
+    with one_core():
+        gc.disable()
+        clock, apply = time.perf_counter_ns, exchange.apply
+        for at, row in enumerate(rows):
+            began = clock()
+            apply(row)
+            ns[at] = clock() - began
+        gc.enable()
+    kinds = commands["kind"][-calls:]
+    result: dict[str, Any] = {"flow": flow.name, "figure": figure, "calls": calls}
+    for name, kind in (("new", CommandKind.NEW), ("cancel", CommandKind.CANCEL)):
+        p50, p99, p999 = np.percentile(ns[kinds == kind], [50, 99, 99.9]) / 1000
+        result |= {f"{name}_p50_us": round(p50, 2), f"{name}_p99_us": round(p99, 2), f"{name}_p999_us": round(p999, 2)}
+    return result
+
+
+def other(program: Path, flow: Flow, accounts: int) -> dict[str, float]:
+    """Nanoseconds a message of the other program, by figure. Raises `EmexError` where it says something else."""
+    with tempfile.TemporaryDirectory(prefix="emex-bench-") as folder:
+        path = Path(folder) / f"{flow.name}.bin"
+        flow.rows.tofile(path)
+        call = [str(program), "-a", str(accounts), str(path)]
+        done = subprocess.run(call, capture_output=True, text=True, check=False)
+    lines = done.stdout.splitlines()
+    try:
+        return dict(zip(RULES, (float(json.loads(line)["ns_per_message"]) for line in lines), strict=True))
+    except (ValueError, KeyError):
+        said = (done.stderr or done.stdout).strip()[-200:]
+        raise EmexError(f"{program}: got status {done.returncode} and {said!r}, expected two lines of JSON") from None

@@ -32,7 +32,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -352,7 +352,7 @@ async def flood(target: Target, seconds: float, number: int, batch: int) -> Coun
                     await asyncio.sleep(_BACK_SECONDS)
                 due = max(due, time.perf_counter() - _ARREARS_SECONDS)
                 continue
-            packets = []
+            packets: list[bytes] = []
             while due <= time.perf_counter() and len(packets) < 300:  # or a slow attacker would never look up
                 orders = [m.NewOrderSingle(next(seqs), 0, Side.BUY, 1, 1) for _ in range(batch)]
                 packets.append(mqtt5.PublishPacket(topic, codec.encode(orders)).write())
@@ -367,7 +367,7 @@ async def flood(target: Target, seconds: float, number: int, batch: int) -> Coun
     screen.publish(topic, codec.encode([m.OrderMassCancelRequest(next(seqs))]))
     await asyncio.sleep(0.2)
     screen.close()
-    return dict(counts) | {"cancels_done": len(cancels & done), "cancels_overtaken": len(cancels & overtaken)}
+    return {**counts, "cancels_done": len(cancels & done), "cancels_overtaken": len(cancels & overtaken)}
 
 
 async def _log_on(target: Target, name: str, client_id: str, hear: Callable[[str, bytes], None]) -> Link:
@@ -439,7 +439,8 @@ async def guess(target: Target, seconds: float, number: int) -> Counts:
                 writer.write(packet.write())
                 with contextlib.suppress(TimeoutError):
                     answer = await asyncio.wait_for(reader.read(64), _GUESSING_PATIENCE)
-                    code = mqtt5.read(memoryview(answer))[0].reason_code.name if answer else "closed"
+                    said = mqtt5.read(memoryview(answer))[0] if answer else None
+                    code = said.reason_code.name if isinstance(said, mqtt5.ConnAckPacket) else "closed"
                     counts[code.lower()] += 1
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 writer.close()
@@ -528,7 +529,7 @@ async def _pile_up(target: Target, name: str, topic: str) -> None:
 class Attack(NamedTuple):
     """One way to misbehave."""
 
-    run: Callable[[Target, float, int], Awaitable[Counts]]
+    run: Callable[[Target, float, int], Coroutine[Any, Any, Counts]]
     says: str
     judge: Callable[[Counts], list[str]]
     """What was expected beside the latency of the others, and did not come, from the counts over all rounds."""

@@ -20,7 +20,7 @@ from engine.core.day import open_venue
 from engine.core.prices import BASIS
 from engine.core.state import Account, Instrument, Market, Part, Stop, Terms, Units
 from engine.jit import compile_side_by_side
-from engine.memory import grown, placed, zeros
+from engine.memory import copied, grown, joined, placed, put, zeros
 from engine.records import COMMAND, EVENT
 from engine.rules.compiler import CompiledRules
 
@@ -85,7 +85,7 @@ class Exchange:
 
     def submit(self, commands: np.ndarray) -> np.ndarray:
         """Apply COMMAND rows, shape (n,), in order; returns their EVENT rows, shape (m,), a fresh array."""
-        return self.apply(commands).copy()
+        return copied(self.apply(commands))
 
     def apply(self, commands: np.ndarray) -> np.ndarray:
         """As `submit`, but the rows are lent: the next call may write over them."""
@@ -97,24 +97,26 @@ class Exchange:
         market = self._scalars
         if len(self._events) < 2 * len(commands) <= _LENT_ROWS:
             self._events = zeros(2 * len(commands), EVENT)
-        parts: list[np.ndarray] = []
-        done = 0
+        full: list[np.ndarray] = []
+        done, used, events = 0, 0, self._events
         while True:
-            done = _LOOPS[self._loop](self._state, commands, done, self._events)
-            written, stop = market[Market.EVENT_COUNT], market[Market.STOP]
-            if stop == Stop.DONE and not parts:
-                return self._events[:written]
-            if written:
-                parts.append(self._events[:written].copy())
+            done = _LOOPS[self._loop](self._state, commands, done, events)
+            used, stop = used + market[Market.EVENT_COUNT], market[Market.STOP]
             if stop == Stop.DONE:
-                return np.concatenate(parts)
+                break
             if stop == Stop.ROOM:
                 self._loop = market[Market.WANTED]
                 if self._loop >= _COMPILED_AHEAD and not self._has_other:
                     compile_loops(self._loop)
                     self._has_other = True
+            elif stop == Stop.EVENTS:
+                used = self._room_for_events(used, market[Market.WANTED], full)
             else:
-                self._make_room(Stop(stop), market[Market.WANTED], written)
+                self._make_room(Stop(stop), market[Market.WANTED])
+            events = self._events[used:]
+        if not full:
+            return self._events[:used]
+        return joined([*full, self._events[:used]])
 
     @property
     def command_seq(self) -> int:
@@ -191,7 +193,7 @@ class Exchange:
 
     def save(self) -> dict[str, np.ndarray]:
         """Copies of every table, by name: a cache of the state for the same engine sources, see `restore`."""
-        return {name: getattr(self, f"_{name}").copy() for name in _TABLES}
+        return {name: copied(getattr(self, f"_{name}")) for name in _TABLES}
 
     @classmethod
     def restore(cls, rules: CompiledRules, tables: dict[str, np.ndarray]) -> "Exchange":
@@ -328,12 +330,22 @@ class Exchange:
                         slot = int(self._orders["next"][slot])
             yield from (s for s in off_book if self._orders["instrument"][s] == instrument)
 
-    def _make_room(self, stop: Stop, wanted: int, written: int) -> None:
-        """Grow what the core has run out of. `written` events have been taken out of the buffer."""
-        if stop == Stop.EVENTS:
-            if written == 0 or wanted > len(self._events):
-                self._events = zeros(max(2 * len(self._events), wanted), EVENT)
-            return
+    def _room_for_events(self, used: int, wanted: int, full: list[np.ndarray]) -> int:
+        """Have room for `wanted` events behind the `used` rows; how many are used then.
+
+        The buffer grows up to `_LENT_ROWS`; from there on what it holds is put away in `full`.
+        """
+        if used and used + wanted > _LENT_ROWS:
+            full.append(copied(self._events[:used]))
+            used = 0
+        if used + wanted > len(self._events):
+            larger = zeros(max(min(2 * len(self._events), _LENT_ROWS), used + wanted), EVENT)
+            put(larger, self._events[:used])
+            self._events = larger
+        return used
+
+    def _make_room(self, stop: Stop, wanted: int) -> None:
+        """Grow the table that the core has run out of."""
         if stop == Stop.ORDERS:
             self._orders = grown(self._orders, wanted)
             self._terms = grown(self._terms, len(self._orders))

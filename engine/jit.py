@@ -95,6 +95,11 @@ def kernel(function: F) -> F:
     return cast("F", _one_version(nb.njit(**options)(function)))
 
 
+def apart(function: F) -> F:
+    """As `kernel`, but a function of its own in the compiled code: what seldom runs does not crowd what always runs."""
+    return cast("F", _one_version(nb.njit(**_OPTIONS, no_cpython_wrapper=True)(function)))
+
+
 def entry(function: F) -> F:
     """Compile `function` as one of the few doors from Python into the core; cached on disk with all it calls."""
     return cast("F", nb.njit(cache=True, **_OPTIONS)(function))

@@ -7,6 +7,7 @@ them: with pages of 4 KiB most of the time of a deep book goes into finding out 
 import contextlib
 import math
 import mmap
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,12 +38,33 @@ def zeros(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
 def grown(table: np.ndarray, rows: int) -> np.ndarray:
     """A copy with room for at least `rows` rows, twice as long as before; new rows are zero."""
     larger = zeros((max(2 * len(table), rows), *table.shape[1:]), table.dtype)
-    larger[: len(table)] = table
+    put(larger, table)
     return larger
 
 
 def placed(table: np.ndarray) -> np.ndarray:
     """A copy that lies as `zeros` would have it."""
     copy = zeros(table.shape, table.dtype)
-    copy[...] = table
+    put(copy, table)
     return copy
+
+
+def put(table: np.ndarray, rows: np.ndarray) -> None:
+    """Write `rows` over the first rows of `table`; NumPy would move records field by field, twenty times as slowly."""
+    _bytes(table)[: rows.nbytes] = _bytes(rows)
+
+
+def copied(rows: np.ndarray) -> np.ndarray:
+    """As `rows.copy()`, of records in a twentieth of the time."""
+    return np.frombuffer(bytearray(_bytes(rows)), rows.dtype).reshape(rows.shape)
+
+
+def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows of the parts one after another, shape (n,); all of one dtype."""
+    together: np.ndarray = np.concatenate([_bytes(part) for part in parts]).view(parts[0].dtype)
+    return together
+
+
+def _bytes(rows: np.ndarray) -> np.ndarray:
+    """A view of contiguous rows."""
+    return rows.reshape(-1).view(np.uint8)

@@ -122,6 +122,8 @@ def _fee_column(mode: int, side: int) -> int:
 def fee(state: np.ndarray, instrument: int, mode: int, side: int, value_fen: int) -> int:
     """What one side of a trade pays to the exchange: a share of the value, rounded half up to the fen."""
     bp = rules_of(state)[instrument, _fee_column(mode, side)]
+    if bp == 0:
+        return 0
     return value_fen // BASIS * bp + round_half_up(value_fen % BASIS * bp, BASIS, 1)
 
 
@@ -152,6 +154,13 @@ def hold(state: np.ndarray, account: int, instrument: int, side: int, cash_fen: 
     else:
         units[Units.AVAILABLE] -= qty
         units[Units.HELD] += qty
+
+
+@kernel
+def hold_at(state: np.ndarray, account: int, instrument: int, side: int, mode: int, price_fen: int, qty: int) -> None:
+    """Freeze what `qty` at that price may need; a negative quantity releases."""
+    if rules_of(state)[instrument, Rule.FUNDED] == 1:
+        hold(state, account, instrument, side, gross(state, instrument, mode, price_fen) * qty, qty)
 
 
 @kernel

@@ -19,18 +19,19 @@ _MANY = 1 << 13
 
 @kernel
 def look_ahead(state: np.ndarray, commands: np.ndarray, index: int) -> None:
-    """Ask for what the commands after `index` name; a small book is at hand anyway."""
-    if market_of(state)[Market.LIVE] < _MANY:
+    """Ask for what the commands after `index` name; a small book is at hand anyway, and the last few do without."""
+    if market_of(state)[Market.LIVE] < _MANY or index + 3 * _STEP >= commands.shape[0]:
         return
-    ids, orders, last = ids_of(state), orders_of(state), commands.shape[0] - 1
-    prefetch(ids, _place(state, commands[min(index + 3 * _STEP, last)]["target_id"]))
-    prefetch(orders, max(ids[_place(state, commands[min(index + 2 * _STEP, last)]["target_id"])], NIL))
-    order = orders[max(ids[_place(state, commands[min(index + _STEP, last)]["target_id"])], NIL)]
+    ids, orders = ids_of(state), orders_of(state)
+    prefetch(ids, _place(state, commands[index + 3 * _STEP]["target_id"]))
+    prefetch(orders, ids[_place(state, commands[index + 2 * _STEP]["target_id"])])
+    order = orders[max(ids[_place(state, commands[index + _STEP]["target_id"])], NIL)]
     prefetch(orders, order["prev"])
     prefetch(orders, order["next"])
 
 
 @kernel
 def _place(state: np.ndarray, order_id: int) -> int:
-    """Where the id index knows that order; when it does not, one of its ends (a jump would be guessed wrong)."""
-    return min(max(order_id - market_of(state)[Market.ID_BASE], 0), state[Part.ID_COUNT] - 1)
+    """Where the id index knows that order; its beginning when it does not (a jump would be guessed wrong)."""
+    place = np.uint64(order_id - market_of(state)[Market.ID_BASE])
+    return int(np.int64(place)) if place < np.uint64(state[Part.ID_COUNT]) else 0

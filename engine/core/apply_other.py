@@ -7,7 +7,7 @@ the phase after a call   PHASE ─ call.uncross of every instrument ─ day.chan
 
 import numpy as np
 
-from engine.codes import CommandKind, Phase, RejectReason, Role
+from engine.codes import CommandKind, Phase, RejectReason, Role, Rule
 from engine.core import auction, call, cancel, continuous, day, negotiated
 from engine.core.admit import is_screen
 from engine.core.admit_ledger import refuse_account, refuse_phase
@@ -17,7 +17,7 @@ from engine.core.batch import Loop, begin, decode, start
 from engine.core.book import slot_of
 from engine.core.emit import emit_rejected
 from engine.core.gate import shut_gates
-from engine.core.state import Ask, Instrument, Market, Part, instruments_of, market_of, orders_of
+from engine.core.state import NIL, Ask, Instrument, Market, Part, instruments_of, market_of, orders_of, rules_of
 from engine.jit import entry, kernel
 
 
@@ -25,16 +25,17 @@ from engine.jit import entry, kernel
 def _gather(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     """A NEW, CANCEL or REPLACE while the call gathers: the book changes, and what would trade now is published."""
     kind = ask.kind
-    instrument, in_book = ask.instrument + 0, True
+    instrument, in_book, slot = ask.instrument + 0, True, NIL
     if kind != CommandKind.NEW:
-        order = orders_of(state)[slot_of(state, ask.target_id)]
+        slot = slot_of(state, ask.target_id)
+        order = orders_of(state)[slot]
         instrument, in_book = order["instrument"] + 0, order["role"] == Role.ORDER
     if kind == CommandKind.NEW:
-        continuous.enter(state, events, ask)
+        continuous.enter(state, events, ask, rules_of(state)[ask.instrument, Rule.MODE])
     elif kind == CommandKind.REPLACE:
         continuous.replace(state, events, ask)
     else:
-        continuous.cancel(state, events, ask)
+        continuous.cancel(state, events, ask, slot)
     if in_book:
         call.publish(state, events, ask, instrument)
 

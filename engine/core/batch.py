@@ -175,5 +175,20 @@ def begin(state: np.ndarray, ask: Ask, room: int, own: int) -> bool:
     market[Market.STOP] = _missing(state, ask, room)
     if market[Market.STOP] != Stop.DONE:
         return False
-    market[Market.COMMAND_SEQ] += 1
+    number(state)
     return True
+
+
+@kernel
+def number(state: np.ndarray) -> None:
+    """The command is the next one."""
+    market_of(state)[Market.COMMAND_SEQ] += 1
+
+
+@kernel
+def has_room(state: np.ndarray, room: int, needed: int) -> bool:
+    """Whether there is an id, a slot, and room for `needed` events; False says nothing about what is missing."""
+    market = market_of(state)
+    if market[Market.COMMAND_SEQ] + 1 - market[Market.ID_BASE] >= state[Part.ID_COUNT]:
+        return False
+    return market[Market.EVENT_COUNT] + needed <= room and market[Market.LIVE] + 2 <= state[Part.ORDER_ROWS]

@@ -18,7 +18,7 @@ from engine.codes import (
     TimeInForce,
     TradingMode,
 )
-from engine.core.accounts import gross, hold
+from engine.core.accounts import gross, hold, hold_at
 from engine.core.admit_screen import crosses, replaced_leaves, replaced_price
 from engine.core.book import best_price, first_at, free_slot, remember, rest, slot_of, unlink
 from engine.core.emit import emit, emit_order, opposite
@@ -67,6 +67,7 @@ def cross(
     account: int,
     instrument: int,
     side: int,
+    mode: int,
     limit_fen: int,
     qty: int,
 ) -> int:
@@ -76,7 +77,7 @@ def cross(
     """
     market, orders = market_of(state), orders_of(state)
     market[Market.MET_ITSELF] = 0
-    if rules_of(state)[instrument, Rule.MODE] != TradingMode.CONTINUOUS or market[Market.PHASE] == Phase.CALL:
+    if mode != TradingMode.CONTINUOUS or market[Market.PHASE] == Phase.CALL:
         return qty
     resting = opposite(side)
     rule = rules_of(state)[instrument, Rule.SELF_TRADE]
@@ -98,28 +99,31 @@ def cross(
 
 
 @kernel
-def enter(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
-    """NEW: accept, cross where the market crosses, rest or cancel what is left."""
+def enter(state: np.ndarray, events: np.ndarray, ask: Ask, mode: int) -> None:
+    """NEW: accept, cross where the market crosses, rest or cancel what is left. `mode` is that of the screen."""
     order_id = market_of(state)[Market.COMMAND_SEQ]
     account, instrument = ask.account, ask.instrument
     side, qty, limit, tif = ask.side, ask.qty, ask.price_fen, ask.tif
-    mode = rules_of(state)[instrument, Rule.MODE]
     is_market = ask.ord_type == OrdType.MARKET
     if is_market:
         limit = NONE
     elif ask.ord_type == OrdType.MARKET_TO_LIMIT:
         limit = best_price(state, instrument, opposite(side))
-    cash = market_of(state)[Market.REACH_COST] if is_market else gross(state, instrument, mode, limit) * qty
-    hold(state, account, instrument, side, cash, qty)
+    if is_market:
+        hold(state, account, instrument, side, market_of(state)[Market.REACH_COST], qty)
+    else:
+        hold_at(state, account, instrument, side, mode, limit, qty)
     emit(state, events, ask, EventKind.ACCEPTED, order_id, account, instrument, side, mode, limit, qty, qty)
-    leaves = cross(state, events, ask, order_id, account, instrument, side, limit, qty)
+    leaves = cross(state, events, ask, order_id, account, instrument, side, mode, limit, qty)
     if leaves == 0:
         remember(state, order_id, True)
         return
     stays = tif != TimeInForce.IOC and tif != TimeInForce.FOK and market_of(state)[Market.MET_ITSELF] == 0
     if is_market or not stays:
-        cash = 0 if is_market else gross(state, instrument, mode, limit) * leaves
-        hold(state, account, instrument, side, -cash, -leaves)
+        if is_market:
+            hold(state, account, instrument, side, 0, -leaves)
+        else:
+            hold_at(state, account, instrument, side, mode, limit, -leaves)
         emit(
             state, events, ask, EventKind.CANCELED, order_id, account, instrument, side, mode, limit, qty, leaves,
         )  # fmt: skip
@@ -136,9 +140,9 @@ def enter(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
 
 
 @kernel
-def cancel(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
-    """CANCEL an admitted order or offer."""
-    remove(state, events, ask, slot_of(state, ask.target_id), EventKind.CANCELED)
+def cancel(state: np.ndarray, events: np.ndarray, ask: Ask, slot: int) -> None:
+    """CANCEL the order or offer in `slot`, which has been admitted."""
+    remove(state, events, ask, slot, EventKind.CANCELED)
 
 
 @kernel
@@ -164,7 +168,8 @@ def replace(state: np.ndarray, events: np.ndarray, ask: Ask) -> None:
     emit_order(state, events, ask, EventKind.REPLACED, slot)
     if keeps_place:
         return
-    left = cross(state, events, ask, orders[slot]["id"], account, instrument, side, price, leaves)
+    crossing = rules_of(state)[instrument, Rule.MODE]
+    left = cross(state, events, ask, orders[slot]["id"], account, instrument, side, crossing, price, leaves)
     orders[slot]["leaves_qty"] = left
     orders[slot]["filled_qty"] += leaves - left
     if left == 0:

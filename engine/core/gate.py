@@ -1,7 +1,8 @@
 """The short way past the ladder: a new order that a plain screen certainly admits, by a dozen comparisons.
 
     draw_gates    after a command of another loop: what rules, phase and the day's limits leave of a plain order
-    passes        NEW: inside the gate, by somebody who may trade and has what he offers
+    passes        NEW: inside the gate, by somebody who may trade and has what he offers, and there is room for it
+    plain_target  CANCEL: of one's own screen order
 
 A gate is shut (its quantity is 0) where anything is not plain: ticks or lots above one, a listed screen, a call, halts
 by price, limits on holdings and sales. An order that does not pass goes up the ladder (`admit_screen.py`), which alone
@@ -10,10 +11,13 @@ knows reasons. Whatever passes here must pass there: every random test compares 
 
 import numpy as np
 
-from engine.codes import NONE, CommandKind, OrdType, Phase, Rule, SelfTrade, Side, TimeInForce, TradingMode
+from engine.codes import NONE, CommandKind, OrdType, Phase, Role, Rule, SelfTrade, Side, TimeInForce, TradingMode
 from engine.core.accounts import gross, is_open, units_row
 from engine.core.admit import MAX_QTY_T, MAX_VALUE_FEN
+from engine.core.batch import has_room
+from engine.core.book import slot_of
 from engine.core.state import (
+    NIL,
     Account,
     Ask,
     Instrument,
@@ -23,6 +27,7 @@ from engine.core.state import (
     accounts_of,
     instruments_of,
     market_of,
+    orders_of,
     rules_of,
     units_of,
 )
@@ -46,8 +51,10 @@ def _is_plain(state: np.ndarray, instrument: int) -> bool:
     times = 1 << TimeInForce.DAY | 1 << TimeInForce.IOC
     if rules[Rule.TIMES_IN_FORCE] & times != times or not (rules[Rule.ORD_TYPES] >> OrdType.LIMIT) & 1:
         return False
-    if rules[Rule.TICK_FEN] != 1 or rules[Rule.LOT_T] != 1 or rules[Rule.SELF_TRADE] == SelfTrade.REJECT_TAKER:
+    if rules[Rule.TICK_FEN] != 1 or rules[Rule.LOT_T] != 1:
         return False
+    if rules[Rule.SELF_TRADE] == SelfTrade.REJECT_TAKER or rules[Rule.SELF_TRADE] == SelfTrade.CANCEL_MAKER:
+        return False  # looks ahead; may have more events than tonnes
     if rules[Rule.HALT_MOVE_BP] != NONE or instruments_of(state)[instrument, Instrument.HALTED_UNTIL] > 0:
         return False
     for column in range(Rule.MAX_HOLDING_T, Rule.MAX_HOLDING_INDIVIDUAL_T + 1):
@@ -68,6 +75,8 @@ def draw_gates(state: np.ndarray) -> None:
         day[Instrument.GATE_LOW] = max(day[Instrument.LIMIT_LOW], day[Instrument.LADDER_LOW])
         day[Instrument.GATE_HIGH] = min(day[Instrument.LIMIT_HIGH], last)
         day[Instrument.GATE_QTY] = 0
+        rules, phase = rules_of(state)[instrument], market_of(state)[Market.PHASE]
+        day[Instrument.GATE_CANCEL] = (rules[Rule.PERMITS + phase] >> CommandKind.CANCEL) & (phase != Phase.CALL)
         if _is_plain(state, instrument):
             day[Instrument.GATE_QTY] = min(rules_of(state)[instrument, Rule.SCREEN_MAX_QTY_T], MAX_QTY_T)
 
@@ -85,14 +94,28 @@ def _has_funds(state: np.ndarray, ask: Ask) -> bool:
 
 
 @kernel
-def passes(state: np.ndarray, ask: Ask) -> bool:
-    """Whether a NEW is certainly admitted; False says nothing."""
+def plain_target(state: np.ndarray, ask: Ask, room: int) -> int:
+    """Slot of what a CANCEL certainly takes out, its account's own screen order; NIL says nothing."""
+    slot = slot_of(state, ask.target_id)
+    if slot <= NIL or ask.qty != NONE or not has_room(state, room, 1):
+        return NIL
+    order = orders_of(state)[slot]
+    if order["account"] != ask.account or order["role"] != Role.ORDER:
+        return NIL
+    return slot if instruments_of(state)[order["instrument"], Instrument.GATE_CANCEL] == 1 else NIL
+
+
+@kernel
+def passes(state: np.ndarray, ask: Ask, room: int) -> bool:
+    """Whether a NEW is certainly admitted and finds room; False says nothing."""
     if not 0 <= ask.instrument < state[Part.INSTRUMENT_COUNT]:
         return False
     day = instruments_of(state)[ask.instrument]
     if not day[Instrument.GATE_LOW] <= ask.price_fen <= day[Instrument.GATE_HIGH]:
         return False
     if not 0 < ask.qty <= day[Instrument.GATE_QTY] or ask.min_qty != NONE or ask.flags != 0:
+        return False
+    if not has_room(state, room, 2 + ask.qty):  # every fill takes a tonne at least
         return False
     if day[Instrument.DAY_VALUE] + day[Instrument.LIMIT_HIGH] * ask.qty > MAX_VALUE_FEN:
         return False

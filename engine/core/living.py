@@ -9,7 +9,7 @@ The caller has admitted the command and made room. Prices in fen, quantities in 
 import numpy as np
 
 from engine.codes import NONE, EventKind, Role, Side
-from engine.core.accounts import deliver, gross, hold, hold_cash
+from engine.core.accounts import deliver, hold_at, hold_cash
 from engine.core.book import free_slot, take_slot, unlink
 from engine.core.emit import emit_order, emit_trade
 from engine.core.prices import note_trade
@@ -43,8 +43,7 @@ def place(state: np.ndarray, ask: Ask, role: int, instrument: int, side: int, mo
 def hold_entry(state: np.ndarray, slot: int, qty: int) -> None:
     """Freeze what `qty` of the entry may need at its price; negative releases."""
     order = orders_of(state)[slot]
-    cash = gross(state, order["instrument"], order["mode"], order["price_fen"]) * qty
-    hold(state, order["account"], order["instrument"], order["side"], cash, qty)
+    hold_at(state, order["account"], order["instrument"], order["side"], order["mode"], order["price_fen"], qty)
 
 
 @kernel

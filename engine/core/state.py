@@ -223,7 +223,9 @@ class Instrument(IntEnum):
     """What a plain new order may ask, see `gate.py`: lowest and highest price, most quantity (0: shut)."""
     GATE_HIGH = 22
     GATE_QTY = 23
-    LAST_TRADES = 24
+    GATE_CANCEL = 24
+    """1: one's own order may be cancelled."""
+    LAST_TRADES = 25
     """Ring of the last `MAX_CLOSE_TRADES`: price in column `LAST_TRADES + 2 * (n % MAX)`, quantity beside it."""
 
 

@@ -29,7 +29,7 @@ from engine.codes import OrdType
 from engine.records import COMMAND, empty_commands
 from gateway.desk.desk import Counters
 from gateway.desk.session import Session
-from gateway.transports.mqtt import MAX_PACKET, MqttServer
+from gateway.transports.mqtt import MAX_PACKET, PACKETS_A_LOOK, MqttServer
 from gateway.wire import codec, topics
 from gateway.wire import messages as m
 from gateway.wire.codec import WireError
@@ -49,6 +49,8 @@ UNTRACED = frozenset({"_unpack"})
 with it 22 bytes a run, without it none): its branches guide nothing."""
 _BY_TAG = {m.tag_of(kind): kind for kind in codec.KINDS}
 _ABSENT = dict(zip(COMMAND.names or (), empty_commands(1)[0].item(), strict=True))
+_SHORTEST = 2
+"""Bytes of the shortest packet."""
 _ROLES = {"teacher": Role.INSTRUCTOR, "guest": Role.OBSERVER, "risk": Role.DROP_COPY}
 _unpack = msgspec.msgpack.Decoder().decode
 
@@ -210,9 +212,9 @@ class _Heard:
     refused: int
 
 
-async def _until(done: Callable[[], bool]) -> None:
-    """Let the log-on be decided."""
-    for _ in range(4):
+async def _until(done: Callable[[], bool], read: int) -> None:
+    """Let the log-on be decided, and what has been read be looked at, a few packets each time the loop comes round."""
+    for _ in range(4 + read // (_SHORTEST * PACKETS_A_LOOK)):
         if done():
             return
         await asyncio.sleep(0)
@@ -229,8 +231,8 @@ async def _connection(pieces: list[bytes], *, wait: bool) -> _Heard:
             await asyncio.sleep(0)
         connection.receive(piece)
         assert connection._closing or len(connection._buffer) <= MAX_PACKET + len(piece)
-        await _until(lambda: not pipe.paused or pipe.closed)
-    await _until(lambda: connection._authenticating is None)
+        await _until(lambda: not pipe.paused or pipe.closed, len(connection._buffer))
+    await _until(lambda: connection._authenticating is None, 0)
     assert pipe.closed == connection._closing
     during = host.offered.copy()
     connection.lost()
