@@ -8,7 +8,7 @@ Prices in fen, quantities in t; a balance is never negative because `admit` has 
 import numpy as np
 
 from engine.codes import NONE, Participant, RejectReason, Rule, Side, TradingMode
-from engine.core.prices import BASIS, round_half_up
+from engine.core.prices import BASIS, divided
 from engine.core.state import (
     Account,
     Instrument,
@@ -124,13 +124,14 @@ def fee(state: np.ndarray, instrument: int, mode: int, side: int, value_fen: int
     bp = rules_of(state)[instrument, _fee_column(mode, side)]
     if bp == 0:
         return 0
-    return value_fen // BASIS * bp + round_half_up(value_fen % BASIS * bp, BASIS, 1)
+    whole = divided(value_fen, BASIS)
+    return whole * bp + divided(2 * (value_fen - whole * BASIS) * bp + BASIS, 2 * BASIS)
 
 
 @kernel
 def gross(state: np.ndarray, instrument: int, mode: int, price_fen: int) -> int:
     """What a buyer must have for a tonne: the price and its fee, rounded up, so that no split costs more."""
-    return price_fen + (price_fen * rules_of(state)[instrument, _fee_column(mode, Side.BUY)] + BASIS - 1) // BASIS
+    return price_fen + divided(price_fen * rules_of(state)[instrument, _fee_column(mode, Side.BUY)] + BASIS - 1, BASIS)
 
 
 @kernel

@@ -9,7 +9,7 @@ not take the loop's registers.
 
 import numpy as np
 
-from engine.codes import CommandKind, RejectReason, Rule, TradingMode
+from engine.codes import CommandKind, EventKind, RejectReason, Rule, TradingMode
 from engine.core import continuous, listed
 from engine.core.admit import instrument_of, target_slot
 from engine.core.admit_screen import refuse_screen
@@ -17,6 +17,7 @@ from engine.core.ahead import look_ahead
 from engine.core.batch import Loop, begin, decode, number, start
 from engine.core.emit import emit_rejected
 from engine.core.gate import draw_gates, passes, plain_target
+from engine.core.living import take_out
 from engine.core.state import NIL, Ask, Instrument, instruments_of, rules_of
 from engine.jit import apart, entry, kernel
 
@@ -45,7 +46,7 @@ def apply_screen(state: np.ndarray, commands: np.ndarray, first: int, events: np
         slot = plain_target(state, ask, room) if ask.kind == CommandKind.CANCEL else NIL
         if slot != NIL:
             number(state)
-            continuous.cancel(state, events, ask, slot)
+            take_out(state, events, ask, slot, EventKind.CANCELED)
         elif ask.kind == CommandKind.NEW and passes(state, ask, room):
             number(state)
             continuous.enter(state, events, ask, TradingMode.CONTINUOUS)

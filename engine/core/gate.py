@@ -89,7 +89,7 @@ def _has_funds(state: np.ndarray, ask: Ask) -> bool:
         return True
     if ask.side == Side.SELL:
         return units_of(state)[units_row(state, ask.account, ask.instrument), Units.AVAILABLE] >= ask.qty
-    cash = gross(state, ask.instrument, rules[Rule.MODE], ask.price_fen) * ask.qty
+    cash = gross(state, ask.instrument, TradingMode.CONTINUOUS, ask.price_fen) * ask.qty
     return accounts_of(state)[ask.account, Account.CASH] >= cash
 
 

@@ -1,7 +1,7 @@
 """What lives in the pool, whatever its role: how an entry comes in, trades and leaves. Roles are `codes.Role`.
 
     place   a slot is filled in             trade   both sides reduced, told, counted, delivered
-    remove  it leaves without trading, and what it held is released
+    remove  it leaves without trading, and what it held is released (`take_out`: an order of the screen)
 
 The caller has admitted the command and made room. Prices in fen, quantities in t.
 """
@@ -47,25 +47,44 @@ def hold_entry(state: np.ndarray, slot: int, qty: int) -> None:
 
 
 @kernel
+def take_out(state: np.ndarray, events: np.ndarray, ask: Ask, slot: int, kind: int) -> int:
+    """An order of the screen leaves without trading; the row of the event."""
+    row = emit_order(state, events, ask, kind, slot)
+    hold_entry(state, slot, -orders_of(state)[slot]["leaves_qty"])
+    unlink(state, slot)
+    free_slot(state, slot, False)
+    return row
+
+
+@kernel
+def _withdraw(state: np.ndarray, events: np.ndarray, ask: Ask, slot: int, kind: int) -> int:
+    """An entry that is in no queue leaves; the row of the event."""
+    order, terms = orders_of(state)[slot], terms_of(state)[slot]
+    role = order["role"]
+    row = emit_order(state, events, ask, kind, slot)
+    if role == Role.PROPOSAL:
+        events[row]["contra"] = terms[Terms.CONTRA]
+    elif role == Role.APPLICATION or role == Role.BID:
+        events[row]["contra_id"] = terms[Terms.CONTRA]
+    if role == Role.APPLICATION:
+        hold_cash(state, order["account"], order["instrument"], -terms[Terms.BOUND])
+    elif role != Role.PROPOSAL:
+        hold_entry(state, slot, -order["leaves_qty"])
+    free_slot(state, slot, False)
+    return row
+
+
+@kernel
 def remove(state: np.ndarray, events: np.ndarray, ask: Ask, slot: int, kind: int) -> None:
     """An entry leaves without trading: CANCELED, EXPIRED or DECLINED; its hold is released."""
-    orders = orders_of(state)
-    role = orders[slot]["role"]
-    row = emit_order(state, events, ask, kind, slot)
+    order = orders_of(state)[slot]
+    client_ref = order["client_ref"] + 0
+    if order["role"] == Role.ORDER:
+        row = take_out(state, events, ask, slot, kind)
+    else:
+        row = _withdraw(state, events, ask, slot, kind)
     if kind == EventKind.EXPIRED:
-        events[row]["client_ref"] = orders[slot]["client_ref"]
-    if role == Role.PROPOSAL:
-        events[row]["contra"] = terms_of(state)[slot, Terms.CONTRA]
-    elif role == Role.APPLICATION or role == Role.BID:
-        events[row]["contra_id"] = terms_of(state)[slot, Terms.CONTRA]
-    if role == Role.APPLICATION:
-        account, instrument = orders[slot]["account"], orders[slot]["instrument"]
-        hold_cash(state, account, instrument, -terms_of(state)[slot, Terms.BOUND])
-    elif role != Role.PROPOSAL:
-        hold_entry(state, slot, -orders[slot]["leaves_qty"])
-    if role == Role.ORDER:
-        unlink(state, slot)
-    free_slot(state, slot, False)
+        events[row]["client_ref"] = client_ref
 
 
 @kernel

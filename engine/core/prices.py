@@ -23,6 +23,12 @@ BASIS = 10_000
 
 
 @kernel
+def divided(amount: int, by: int) -> int:
+    """`amount // by` of what is not negative: without a sign it takes a third of the instructions."""
+    return int(np.int64(np.uint64(amount) // np.uint64(by)))
+
+
+@kernel
 def band_low(state: np.ndarray, instrument: int, bp: int) -> int:
     """`bp` basis points (NONE: any) below the previous close, on the tick, inside the ladder's capacity; fen."""
     rules, close = rules_of(state)[instrument], instruments_of(state)[instrument, Instrument.PREV_CLOSE]
@@ -50,7 +56,8 @@ def note_trade(state: np.ndarray, instrument: int, mode: int, price_fen: int, qt
         return
     if (rules[Rule.CLOSE_MIN_QTY_PHASES] >> market_of(state)[Market.PHASE]) & 1:
         day[Instrument.COUNTED_QTY] += qty
-    column = Instrument.LAST_TRADES + 2 * (day[Instrument.TRADES] % MAX_CLOSE_TRADES)
+    trades = day[Instrument.TRADES]
+    column = Instrument.LAST_TRADES + 2 * (trades - divided(trades, MAX_CLOSE_TRADES) * MAX_CLOSE_TRADES)
     day[column], day[column + 1] = price_fen, qty
     day[Instrument.TRADES] += 1
     day[Instrument.DAY_QTY] += qty

@@ -6,6 +6,7 @@ import numba
 import numpy as np
 import pytest
 
+from engine import exchange as exchange_module
 from engine.codes import CommandKind, EventKind, OrdType, Phase, RejectReason, Side
 from engine.core.apply_ledger import apply_ledger
 from engine.core.apply_screen import apply_screen
@@ -58,6 +59,19 @@ def test_tiny_tables_grow_and_give_the_digests_of_large_ones(name: str) -> None:
         exchange.check()
         results.append((digest.hexdigest(), state_digest(exchange.canonical_state())))
     assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize("name", ["continuous-fees", "shanghai"])
+@pytest.mark.parametrize("lent", [1, 7, 64])
+def test_a_buffer_that_may_not_grow_is_put_away_and_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch, name: str, lent: int
+) -> None:
+    rows = workload(name, 100 if numba.config.DISABLE_JIT else 600)
+    expected = Exchange(compiled(name)).submit(rows)
+    monkeypatch.setattr(exchange_module, "_LENT_ROWS", lent)
+    exchange = Exchange(compiled(name), events=1)
+    assert exchange.submit(rows).tobytes() == expected.tobytes()
+    assert len(exchange._events) < len(expected)
 
 
 def test_an_account_far_away_is_opened_without_touching_the_others() -> None:

@@ -8,7 +8,7 @@ import pytest
 from engine.codes import CommandKind, EventKind, OrdType, Side
 from engine.core.state import ORDER
 from engine.exchange import Exchange
-from engine.memory import grown, placed, zeros
+from engine.memory import copied, grown, joined, placed, put, zeros
 from engine.records import command, empty_commands
 from engine.rules.compiler import compile_rulebook
 from engine.rules.schema import find_rulebook
@@ -51,6 +51,21 @@ def test_a_placed_table_is_a_copy() -> None:
     copy = placed(table)
     table[0, 0] = 9
     assert copy.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_records_are_copied_joined_and_put_as_they_are() -> None:
+    rows = np.concatenate([order(), order(3), order(2, 77)])
+    copy = copied(rows)
+    assert copy.dtype == rows.dtype
+    assert copy.tobytes() == rows.tobytes()
+    copy["qty"] = 9
+    assert (rows["qty"] == 1).all()
+    assert joined([rows[:1], rows[:0], rows[1:]]).tobytes() == rows.tobytes()
+    table = zeros(4, rows.dtype)
+    put(table, rows[1:])
+    assert table[:2].tobytes() == rows[1:].tobytes()
+    assert not table[2:].tobytes().strip(b"\x00")
+    assert copied(np.arange(6).reshape(2, 3)).tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
 def opened() -> Exchange:
