@@ -3,24 +3,33 @@
 A cancel needs three places, each of which says where the next one is: id index, order, its neighbours. In a deep book
 none of them is at hand.
 
-    command   +12 its id    +8 its order    +4 the neighbours    +0 applied
+    command   +12 its id    +8 its order    +4 the neighbours, its account    +0 applied
 """
 
 import numpy as np
 
-from engine.core.state import NIL, Market, Part, ids_of, market_of, orders_of
+from engine.core.accounts import units_row
+from engine.core.state import NIL, Market, Part, accounts_of, ids_of, market_of, orders_of, units_of
 from engine.jit import kernel, prefetch
 
 _STEP = 4
 """Commands between two looks at the same one."""
 _MANY = 1 << 13
-"""Living entries that a cache does not hold."""
+"""Living entries, or accounts, that a cache does not hold."""
 
 
 @kernel
 def look_ahead(state: np.ndarray, commands: np.ndarray, index: int) -> None:
-    """Ask for what the commands after `index` name; a small book is at hand anyway, and the last few do without."""
-    if market_of(state)[Market.LIVE] < _MANY or index + 3 * _STEP >= commands.shape[0]:
+    """Ask for what the commands after `index` name; what is small is at hand anyway, and the last few do without."""
+    if index + 3 * _STEP >= commands.shape[0]:
+        return
+    if state[Part.ACCOUNT_COUNT] >= _MANY:
+        command = commands[index + _STEP]
+        account = within(command["account"], state[Part.ACCOUNT_COUNT])
+        instrument = within(command["instrument"], state[Part.INSTRUMENT_COUNT])
+        prefetch(accounts_of(state), account)
+        prefetch(units_of(state), units_row(state, account, instrument))
+    if market_of(state)[Market.LIVE] < _MANY:
         return
     ids, orders = ids_of(state), orders_of(state)
     prefetch(ids, _place(state, commands[index + 3 * _STEP]["target_id"]))
@@ -33,5 +42,10 @@ def look_ahead(state: np.ndarray, commands: np.ndarray, index: int) -> None:
 @kernel
 def _place(state: np.ndarray, order_id: int) -> int:
     """Where the id index knows that order; its beginning when it does not (a jump would be guessed wrong)."""
-    place = np.uint64(order_id - market_of(state)[Market.ID_BASE])
-    return int(np.int64(place)) if place < np.uint64(state[Part.ID_COUNT]) else 0
+    return within(order_id - market_of(state)[Market.ID_BASE], state[Part.ID_COUNT])
+
+
+@kernel
+def within(index: int, count: int) -> int:
+    """The index, or 0 where it is none of a table of `count` rows."""
+    return int(np.int64(np.uint64(index))) if np.uint64(index) < np.uint64(count) else 0

@@ -28,7 +28,7 @@ from engine.core.state import (
     tails_of,
     words_of,
 )
-from engine.jit import kernel, leading_zeros, trailing_zeros
+from engine.jit import kernel, leading_zeros, prefetch, trailing_zeros
 
 _ONE = np.uint64(1)
 _ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
@@ -148,6 +148,7 @@ def take_slot(state: np.ndarray, order_id: int) -> int:
     slot = market[Market.FREE_SLOT]
     if slot != NIL:
         market[Market.FREE_SLOT] = orders[slot]["next"]
+        prefetch(orders, orders[slot]["next"])
     else:
         slot = market[Market.TOP_SLOT] + 1
         market[Market.TOP_SLOT] = slot
@@ -167,6 +168,8 @@ def free_slot(state: np.ndarray, slot: int, filled: bool) -> None:
     orders[slot]["next"] = market[Market.FREE_SLOT]
     market[Market.FREE_SLOT] = slot
     market[Market.LIVE] -= 1
+    if market[Market.LIVE] == 0:  # begin anew, with neighbours beside each other
+        market[Market.FREE_SLOT] = market[Market.TOP_SLOT] = NIL
 
 
 @kernel

@@ -168,7 +168,9 @@ def begin_day(state: np.ndarray, date: int) -> None:
         day[Instrument.HALT_REFERENCE] = day[Instrument.PREV_CLOSE]
         set_limits(state, instrument)
         if day[Instrument.LIVE + Side.BUY] + day[Instrument.LIVE + Side.SELL] == 0:
-            day[Instrument.LADDER_LOW] = day[Instrument.LIMIT_LOW]
+            around = day[Instrument.PREV_CLOSE] - day[Instrument.LADDER_SIZE] // 2
+            highest = day[Instrument.LIMIT_HIGH] - day[Instrument.LADDER_SIZE] + 1
+            day[Instrument.LADDER_LOW] = max(day[Instrument.LIMIT_LOW], min(around, highest))
 
 
 @entry
