@@ -33,6 +33,7 @@ import msgspec
 import numpy as np
 
 from engine.codes import CommandKind, Side
+from engine.exchange import compile_loops
 from gateway.client import Trader
 from gateway.journal.store import Journal
 from gateway.load import Audit
@@ -612,6 +613,7 @@ def reach_faults(attack: Attack, counters: dict[str, float]) -> list[str]:
 @contextmanager
 def serving(folder: Path) -> Iterator[tuple[Ports, int]]:
     """`emex serve` as a process of its own, with cheap passwords; where it listens, and its process."""
+    compile_loops()  # or the server's first words are that it does
     accounts = write_accounts(folder / "accounts.json", PEOPLE)
     options = ["--journal", str(folder / "journal"), "--accounts", str(accounts), "--port", "0", "--websocket-port",
                "0", "--metrics-port", "0", "--json"]  # fmt: skip
