@@ -81,7 +81,7 @@ MUTANTS = (
     Mutant("the seller's fee is paid by nobody", "engine/core/accounts.py",
            "Account.CASH] += value - sell_fee", "Account.CASH] += value"),
     Mutant("what was frozen for a cancelled order stays frozen", "engine/core/living.py",
-           'hold_entry(state, slot, -orders[slot]["leaves_qty"])', "hold_entry(state, slot, 0)"),
+           'hold_entry(state, slot, -orders_of(state)[slot]["leaves_qty"])', "hold_entry(state, slot, 0)"),
     Mutant("a listing at the other side's best price is accepted", "engine/core/admit_screen.py",
            "return best != 0 and crosses(side, price_fen, best)",
            "return best != 0 and price_fen != best and crosses(side, price_fen, best)"),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from engine.codes import RejectReason
+from tests.mutants import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("engine", "gateway", "sim")
@@ -146,3 +147,8 @@ def test_no_file_names_a_package_index_or_somebodys_machine() -> None:
 def test_the_machine_path_rule_can_fail(place: str) -> None:
     assert MACHINE_PATH.search(f'path = "/{place}"')
     assert not MACHINE_PATH.search(f"see https://example.org/{place}")
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_planted_bug_has_one_place(mutant: Mutant) -> None:
+    assert (ROOT / mutant.file).read_text(encoding="utf-8").count(mutant.right) == 1
