@@ -51,10 +51,8 @@ def _is_plain(state: np.ndarray, instrument: int) -> bool:
     times = 1 << TimeInForce.DAY | 1 << TimeInForce.IOC
     if rules[Rule.TIMES_IN_FORCE] & times != times or not (rules[Rule.ORD_TYPES] >> OrdType.LIMIT) & 1:
         return False
-    if rules[Rule.TICK_FEN] != 1 or rules[Rule.LOT_T] != 1:
+    if rules[Rule.TICK_FEN] != 1 or rules[Rule.LOT_T] != 1 or rules[Rule.SELF_TRADE] == SelfTrade.REJECT_TAKER:
         return False
-    if rules[Rule.SELF_TRADE] == SelfTrade.REJECT_TAKER or rules[Rule.SELF_TRADE] == SelfTrade.CANCEL_MAKER:
-        return False  # looks ahead; may have more events than tonnes
     if rules[Rule.HALT_MOVE_BP] != NONE or instruments_of(state)[instrument, Instrument.HALTED_UNTIL] > 0:
         return False
     for column in range(Rule.MAX_HOLDING_T, Rule.MAX_HOLDING_INDIVIDUAL_T + 1):
@@ -115,7 +113,10 @@ def passes(state: np.ndarray, ask: Ask, room: int) -> bool:
         return False
     if not 0 < ask.qty <= day[Instrument.GATE_QTY] or ask.min_qty != NONE or ask.flags != 0:
         return False
-    if not has_room(state, room, 2 + ask.qty):  # every fill takes a tonne at least
+    needed = 2 + ask.qty  # every fill takes a tonne at least
+    if rules_of(state)[ask.instrument, Rule.SELF_TRADE] == SelfTrade.CANCEL_MAKER:  # own orders in the way go, too
+        needed += day[Instrument.LIVE + Side.BUY] + day[Instrument.LIVE + Side.SELL]
+    if not has_room(state, room, needed):
         return False
     if day[Instrument.DAY_VALUE] + day[Instrument.LIMIT_HIGH] * ask.qty > MAX_VALUE_FEN:
         return False

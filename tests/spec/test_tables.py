@@ -13,7 +13,7 @@ from tests.oracle.campaign import compiled
 from tests.spec.table import Engine, Table, TableError, all_tables, read_table, run_table, side_by_side
 
 ENGINES: dict[str, Callable[[str], Engine]] = {
-    "fast": lambda market: Exchange(compiled(market), accounts=8, orders=8, ids=64, events=64),
+    "fast": lambda market: Exchange(compiled(market), accounts=8, orders=8, ids=64, events=4096),
     "reference": lambda market: ReferenceExchange(compiled(market)),
 }
 
