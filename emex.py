@@ -545,7 +545,7 @@ def _bench(
             if unfunded:
                 wanted = ["match" if part == "exchange" else part for part in wanted]
             if peers and "peers" not in wanted:
-                wanted = [*parts, "peers"]
+                wanted = [*(wanted if parts else ()), "peers"]
             folder = None if out is None else out.with_suffix(".histograms")
             options = Options(flow or (), against, runs, seconds, histograms=folder)
             _announce_compiling(EngineName.FAST)

@@ -27,6 +27,7 @@ from bench.flows import RULES, Flow, commands_of, endowed, opened, trade_sums
 from engine.codes import CommandKind, EventKind
 from engine.errors import EmexError
 from engine.exchange import Exchange
+from engine.memory import joined
 from engine.records import command
 from engine.reference import ReferenceExchange
 from engine.rules.compiler import CompiledRules, compile_rulebook
@@ -61,7 +62,7 @@ def measure(
     Parameters
     ----------
     figure : of `RULES`: "book" matches only; "exchange" adds pre-funding, T+1 and fees
-    against : the other program, which runs the same flow between our runs and after
+    against : the other program, which runs the same flow right after
 
     Returns
     -------
@@ -104,7 +105,7 @@ def timed(
         commands, ids = commands_of(flow.rows, accounts, first_seq, instruments=instruments)
         batches = [commands[at : at + batch] for at in range(0, len(commands), batch)]
         if run == 0:
-            events = np.concatenate([exchange.submit(part) for part in batches])
+            events = joined([exchange.submit(part) for part in batches])
             found = {
                 "sums": trade_sums(events, ids, first_seq), "living": len(exchange.living()),
                 "levels": int(np.count_nonzero(exchange._heads)),

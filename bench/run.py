@@ -92,7 +92,8 @@ def _core(figure: str) -> Callable[[Options, Progress], list[dict[str, Any]]]:
 
 
 def _latency(options: Options, _progress: Progress) -> list[dict[str, Any]]:
-    return [core.latency(_flows(options)[0], figure) for figure in flows.RULES]
+    flow = _flows(options)[0]
+    return [core.latency(flow, figure) for figure in flows.RULES]
 
 
 def _gateway(options: Options, progress: Progress) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
     venue ─ [hash, password] a line ─> python -m gateway.hashing      lowest priority, one after the other
           <─ true or false a line ─                                   ends with the venue, however that ends
 
-In a thread of the venue the 19 MiB of a hash would hold up everybody who trades, however low its priority: memory is
+In a thread of the venue the 64 MiB of a hash would hold up everybody who trades, however low its priority: memory is
 handed out to a process as a whole.
 """
 
@@ -18,7 +18,7 @@ import msgspec
 
 _LOWEST = 19
 _KEEPS_ITS_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
-"""For glibc: the 19 MiB stay with the process. To clear as much anew for every hash would be the kernel's work, which
+"""For glibc: the 64 MiB stay with the process. To clear as much anew for every hash would be the kernel's work, which
 has no priority and holds up a venue on the same core for milliseconds."""
 
 

@@ -54,7 +54,7 @@ def test_only_argon2id_hashes_are_kept_each_with_a_salt_of_its_own(path: Path) -
     hashes = [entry["password_hash"] for entry in json.loads(text)["accounts"]]
     cost = f"$argon2id$v=19$m={PROFILE.memory_cost},t={PROFILE.time_cost},p={PROFILE.parallelism}$"
     assert all(one.startswith(cost) for one in hashes)
-    assert (PROFILE.memory_cost, PROFILE.time_cost) >= (19 * 1024, 2)
+    assert PROFILE.memory_cost >= 64 * 1024
     assert len(set(hashes)) == 2
 
 
