@@ -1,7 +1,11 @@
-"""A season's public facts: `scenarios/*.toml`, read and checked. Days, announced dates, and the cycle's rules.
+"""A season's public facts: `scenarios/*.toml`, read and checked. Days, announced dates, and the rules of the cycle.
+
+    dates       what was announced and when: deadlines, milestones, true-ups, drafts
+    firms, allocation, offsets, penalty, banking, sales       the cycle's rules, each value with its source
+    parameters  where this season's model differs from `parameters.toml`; at most six of them fitted
 
 A fact carries the day from which it was known; agents ask `sim/information.py`, never this file, what they know.
-This file may not hold behaviour, and no recorded figure may stand in a scenario.
+This file may not hold behaviour, and no recorded volume, price or result may stand in a scenario.
 """
 
 import datetime as dt
@@ -10,33 +14,52 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from engine.errors import ScenarioError
-from engine.rules.schema import find_rulebook
+from engine.rules.schema import Rulebook, find_rulebook
+from sim.facts import (
+    Allocation,
+    Announced,
+    Banking,
+    Calendar,
+    DateKind,
+    Firms,
+    Offsets,
+    OwnParameter,
+    ParameterKind,
+    Penalty,
+    Product,
+    Sale,
+)
+from sim.venue import rulebook_text, season_rulebook
 
 SCENARIOS = Path(__file__).parent / "scenarios"
-_TOP = {"title", "title_zh", "market", "records", "first_day", "last_day", "calendar", "deadline", "milestone",
-        "true_up", "cycle"}  # fmt: skip
-_CYCLE = {"firms", "emissions_t", "preallocated_share", "duty_cap_share", "offset_cap_share", "fine_cny",
-          "deduction_multiple"}  # fmt: skip
+MOST_FITTED = 6
+"""Parameters that a season may fit."""
 
 
-@dataclass(frozen=True)
-class Announced:
-    """A date and the day from which it is public."""
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A scenario file."""
 
-    date: np.datetime64
-    known_from: np.datetime64
     title: str
     title_zh: str
-    source: str
-    share: float = 1.0
-    """Share of firms that it binds."""
-
-    def moved(self, known_days: int, days: int) -> "Announced":
-        """The same announcement, made `known_days` later and about a date `days` later (calendar days)."""
-        return replace(self, date=self.date + days, known_from=self.known_from + known_days)
+    market: str
+    first_day: dt.date
+    last_day: dt.date
+    calendar: Calendar
+    product: Product
+    dates: list[Announced]
+    firms: Firms
+    allocation: Allocation
+    penalty: Penalty
+    banking: Banking
+    offsets: Offsets | None = None
+    sales: list[Sale] = []
+    parameters_from: str = ""
+    """A season whose parameters hold here too: nothing is fitted to this one."""
+    parameters: dict[str, OwnParameter] = {}
 
 
 @dataclass(frozen=True)
@@ -47,64 +70,93 @@ class SeasonPlan:
     title: str
     title_zh: str
     market: str
-    records: str
     first_day: np.datetime64
     last_day: np.datetime64
     holidays: tuple[np.datetime64, ...]
-    deadline: Announced | None
-    milestone: Announced | None
-    true_up: Announced
+    rules: bytes
+    """Text of the season's rulebook."""
+    book: Rulebook
+    product: Product
+    dates: tuple[Announced, ...]
     firms: int
     emissions_t: int
     """Verified emissions of all firms over the cycle, t."""
-    preallocated_share: float
-    duty_cap_share: float
-    offset_cap_share: float
-    fine_fen: int
-    deduction_multiple: float
-    sources: dict[str, dict[str, Any]]
-    """The `[cycle]` table as written: value, unit and source by name."""
+    allocation: Allocation
+    penalty: Penalty
+    banking: Banking
+    offsets: Offsets | None
+    sales: tuple[Sale, ...]
+    parameters: dict[str, OwnParameter]
+    facts: list[dict[str, Any]]
+    """Every sourced value of the file, for the table of constants: name, value, unit, source, meaning."""
 
     @property
     def days(self) -> np.ndarray:
-        """Trading days, datetime64[D], ascending: weekdays that are no holidays."""
+        """Trading days, datetime64[D], ascending: weekdays that are no holidays, and the rulebook's extra days."""
         days = np.arange(self.first_day, self.last_day + 1)
-        return days[np.is_busday(days, holidays=list(self.holidays))]
+        extra = [np.datetime64(day) for value in self.book.extra_days for day in value.compiled]
+        return days[np.is_busday(days, holidays=list(self.holidays)) | np.isin(days, extra)]
 
-    def moved(self, days: int, *, true_up: bool) -> "SeasonPlan":
-        """The season with deadline and milestone (and the true-up notice) `days` calendar days later or earlier.
+    def of(self, kind: DateKind) -> list[Announced]:
+        """The dates of one kind, in the order in which they became known."""
+        return sorted((date for date in self.dates if date.kind == kind), key=lambda date: date.known_from)
 
-        The season ends with the legal deadline, as it does without a move.
+    def last(self, kind: DateKind) -> Announced | None:
+        """The date of one kind that was announced last."""
+        found = self.of(kind)
+        return found[-1] if found else None
+
+    @property
+    def deadline(self) -> Announced | None:
+        """The day on which the registry looks at the accounts: the deadline that was announced last."""
+        return self.last(DateKind.DEADLINE)
+
+    @property
+    def milestone(self) -> Announced | None:
+        """The milestone, where there is one."""
+        return self.last(DateKind.MILESTONE)
+
+    @property
+    def offsets_only(self) -> bool:
+        """Whether the exchange trades offsets alone: what is due is due elsewhere."""
+        return self.offsets is not None and any(unit.symbol == self.product.symbol for unit in self.offsets.units)
+
+    @property
+    def emissions_until(self) -> np.datetime64:
+        """Last day whose emissions are due: of the year before the deadline; without a deadline the season's last."""
+        if self.deadline is None:
+            return self.last_day
+        return np.datetime64(f"{self.deadline.date.year - 1}-12-31")
+
+    def instrument(self, symbol: str) -> int:
+        """Number of an instrument."""
+        return self.book.symbols.index(symbol)
+
+    def moved(self, days: int, *, everything: bool) -> "SeasonPlan":
+        """The season with deadlines, milestones and what follows them `days` calendar days later or earlier.
+
+        With `everything` all that was announced moves, dates and announcements alike. The season's end moves too.
         """
-        if self.deadline is None or self.milestone is None:
+        ends = {DateKind.DEADLINE, DateKind.MILESTONE, DateKind.CORRECTION_END, DateKind.COLLECTION}
+        if not any(date.kind in ends for date in self.dates):
             message = f"{self.name}: a season without deadline and milestone cannot be moved"
             raise ScenarioError(message)
-        return replace(
-            self,
-            deadline=replace(self.deadline, date=self.deadline.date + days),
-            milestone=self.milestone.moved(days if true_up else 0, days),
-            true_up=self.true_up.moved(days, days) if true_up else self.true_up,
-            last_day=self.last_day + days,
-        )
+        dates = []
+        for date in self.dates:
+            moves = everything or date.kind in ends
+            new = date.moved(days if everything else 0, days if moves else 0)
+            dates.append(msgspec.structs.replace(new, known_from=min(new.known_from, new.date)))
+        return replace(self, dates=tuple(dates), last_day=self.last_day + days)
 
-    def without_deadline(self) -> "SeasonPlan":
-        """The season in which nobody has to comply by any date."""
-        return replace(self, deadline=None, milestone=None)
-
-    def facts(self) -> list[dict[str, Any]]:
-        """The cycle's facts and announced dates with their sources, for the table of constants."""
-        dates = [
-            {"name": row["title"], "value": row["date"], "unit": f"known from {row['known_from']}",
-             "source": row["source"], "meaning": row["title_zh"]} for row in self.announcements()
-        ]  # fmt: skip
-        return [{"name": name, "meaning": "", **entry} for name, entry in self.sources.items()] + dates
+    def without(self, *kinds: DateKind) -> "SeasonPlan":
+        """The season in which dates of these kinds never were."""
+        return replace(self, dates=tuple(date for date in self.dates if date.kind not in kinds))
 
     def announcements(self) -> list[dict[str, str]]:
         """Announced dates for charts: date, known_from, title, title_zh, source."""
-        found = [a for a in (self.true_up, self.milestone, self.deadline) if a is not None]
         return [
             {"date": str(a.date), "known_from": str(a.known_from), "title": a.title, "title_zh": a.title_zh,
-             "source": a.source} for a in found
+             "source": a.source} for a in self.dates
         ]  # fmt: skip
 
 
@@ -112,22 +164,64 @@ def _fail(path: Path, key: str, value: object, expected: str) -> ScenarioError:
     return ScenarioError(f"{path.name}: {key}: got {value!r}, expected {expected}")
 
 
-def _announced(path: Path, key: str, table: Any) -> Announced:
-    if not isinstance(table, dict):
-        raise _fail(path, key, table, "a table with date, known_from, title, title_zh, source")
-    for name in ("date", "known_from"):
-        if type(table.get(name)) is not dt.date:
-            raise _fail(path, f"{key}.{name}", table.get(name), "a date")
-    for name in ("title", "title_zh", "source"):
-        if not isinstance(table.get(name), str):
-            raise _fail(path, f"{key}.{name}", table.get(name), "a text")
-    share = table.get("share", 1.0)
-    if not isinstance(share, float) or not 0 < share <= 1:
-        raise _fail(path, f"{key}.share", share, "a share above 0 and at most 1")
-    return Announced(
-        np.datetime64(table["date"]), np.datetime64(table["known_from"]), table["title"], table["title_zh"],
-        table["source"], share,
-    )  # fmt: skip
+def _check(path: Path, file: _File, book: Rulebook) -> None:
+    """What the types cannot say."""
+    if file.last_day <= file.first_day:
+        raise _fail(path, "last_day", str(file.last_day), f"a day after {file.first_day}")
+    if file.offsets is not None and not file.offsets.rules:
+        raise _fail(path, "offsets.rules", [], "at least one rule")
+    for symbol in [file.product.symbol, *(sale.symbol for sale in file.sales)]:
+        if symbol not in book.symbols:
+            raise _fail(path, "symbol", symbol, f"an instrument of {file.market}: {', '.join(book.symbols)}")
+    for number, date in enumerate(file.dates):
+        if not 0 < date.share <= 1:
+            raise _fail(path, f"dates[{number}].share", date.share, "a share above 0 and at most 1")
+    fitted = [name for name, own in file.parameters.items() if own.kind == ParameterKind.FITTED]
+    if len(fitted) > MOST_FITTED:
+        raise _fail(path, "parameters", fitted, f"at most {MOST_FITTED} fitted ones")
+    for name, own in file.parameters.items():
+        if (own.kind == ParameterKind.FITTED) != (own.range is not None):
+            raise _fail(path, f"parameters.{name}.range", own.range, "a range for fitted parameters, and no others")
+    total = sum(sector.share_of_firms for sector in file.allocation.sectors)
+    if abs(total - 1) > 1e-9:
+        raise _fail(path, "allocation.sectors.share_of_firms", total, "shares that add up to 1")
+    if (file.penalty.price_multiple is None) != (file.penalty.price_base is None):
+        raise _fail(path, "penalty.price_base", file.penalty.price_base, "a base where there is a multiple")
+    for number, sale in enumerate(file.sales):
+        if (sale.floor_cny is None) == (sale.floor_multiple is None):
+            raise _fail(path, f"sales[{number}]", sale.floor_cny, "either floor_cny or floor_multiple")
+
+
+def _facts(table: Any, key: str) -> list[dict[str, Any]]:
+    """Every value with a source below `table`, with its dotted name."""
+    found: list[dict[str, Any]] = []
+    if isinstance(table, list):
+        for number, item in enumerate(table):
+            found += _facts(item, f"{key}[{number}]")
+    elif isinstance(table, dict):
+        if "value" in table and "source" in table:
+            return [{"name": key, "value": table["value"], "unit": table.get("unit", ""), "source": table["source"],
+                     "meaning": ""}]  # fmt: skip
+        plain = {name: value for name, value in table.items() if not isinstance(value, dict | list)}
+        if "source" in plain:
+            shown = ", ".join(f"{n} {v}" for n, v in plain.items() if n not in ("source", "title", "title_zh"))
+            found.append({"name": plain.get("title", key), "value": shown, "unit": "", "source": plain["source"],
+                          "meaning": plain.get("title_zh", "")})  # fmt: skip
+        for name, value in table.items():
+            found += _facts(value, f"{key}.{name}" if key else name)
+    return found
+
+
+def _inherited(name: str) -> dict[str, OwnParameter]:
+    """Parameters of another season; what it fitted is not fitted to this one."""
+    if not name:
+        return {}
+    return {
+        key: msgspec.structs.replace(
+            own, kind=ParameterKind.ANCHORED if own.range else own.kind, range=None, source=f"{name}: {own.source}"
+        )
+        for key, own in load_season(name).parameters.items()
+    }
 
 
 def load_season(name: str) -> SeasonPlan:
@@ -137,39 +231,35 @@ def load_season(name: str) -> SeasonPlan:
         known = ", ".join(sorted(p.stem for p in SCENARIOS.glob("*.toml")))
         message = f"no scenario named {name!r}; there are: {known}"
         raise ScenarioError(message)
-    with path.open("rb") as file:
-        data = tomllib.load(file)
-    for key in data:
-        if key not in _TOP:
-            raise _fail(path, key, data[key], f"one of {', '.join(sorted(_TOP))}")
-    cycle = data.get("cycle", {})
-    if set(cycle) != _CYCLE:
-        raise _fail(path, "cycle", sorted(cycle), f"exactly {', '.join(sorted(_CYCLE))}")
-    for key, entry in cycle.items():
-        if not isinstance(entry, dict) or not entry.get("source"):
-            raise _fail(path, f"cycle.{key}", entry, "a table with value, unit and source")
-    values = {key: entry["value"] for key, entry in cycle.items()}
-    find_rulebook(data["market"])
+    raw = path.read_bytes()
+    try:
+        file = msgspec.toml.decode(raw, type=_File)
+    except msgspec.ValidationError as error:
+        message = f"{path.name}: {error}"
+        raise ScenarioError(message) from None
+    _check(path, file, find_rulebook(file.market))
+    text = rulebook_text(file.market, file.product, file.offsets.units if file.offsets else [])
     return SeasonPlan(
         name=name,
-        title=data["title"],
-        title_zh=data["title_zh"],
-        market=data["market"],
-        records=data["records"],
-        first_day=np.datetime64(data["first_day"]),
-        last_day=np.datetime64(data["last_day"]),
-        holidays=tuple(np.datetime64(day) for day in data["calendar"]["holidays"]),
-        deadline=_announced(path, "deadline", data.get("deadline")),
-        milestone=_announced(path, "milestone", data.get("milestone")),
-        true_up=_announced(path, "true_up", data.get("true_up")),
-        firms=values["firms"],
-        emissions_t=values["emissions_t"],
-        preallocated_share=values["preallocated_share"],
-        duty_cap_share=values["duty_cap_share"],
-        offset_cap_share=values["offset_cap_share"],
-        fine_fen=values["fine_cny"] * 100,
-        deduction_multiple=values["deduction_multiple"],
-        sources=cycle,
+        title=file.title,
+        title_zh=file.title_zh,
+        market=file.market,
+        first_day=np.datetime64(file.first_day),
+        last_day=np.datetime64(file.last_day),
+        holidays=tuple(np.datetime64(day) for day in file.calendar.holidays),
+        rules=text,
+        book=season_rulebook(file.market, text),
+        product=file.product,
+        dates=tuple(file.dates),
+        firms=file.firms.count.value,
+        emissions_t=file.firms.emissions_t.value,
+        allocation=file.allocation,
+        penalty=file.penalty,
+        banking=file.banking,
+        offsets=file.offsets,
+        sales=tuple(file.sales),
+        parameters=_inherited(file.parameters_from) | file.parameters,
+        facts=_facts(tomllib.loads(raw.decode()), ""),
     )
 
 
