@@ -51,15 +51,17 @@ from engine.errors import EmexError
 from engine.exchange import Exchange
 from engine.records import COMMAND, EVENT, empty_commands
 from engine.rules.compiler import compile_rulebook
-from engine.rules.schema import Rulebook, find_rulebook
+from engine.rules.schema import Rulebook
 from engine.rules.sessions import Timetable
 from sim.parameters import load_parameters
-from sim.port import ALLOWANCE, FIRST_ACCOUNT
+from sim.port import FIRST_ACCOUNT
 from sim.season import load_season
 from sim.streams import stream
 from sim.world import World
 
 SEASON = "cea-2021"
+ALLOWANCE = 0
+"""Instrument of the season's product."""
 LAST_DAYS = 10
 """Trading days that are sampled, the deadline the last of them: two weeks, some 4,000 orders; five are too few."""
 RATES = (1_000_000, 2_000_000, 4_000_000, 8_000_000, 16_000_000, 32_000_000)
@@ -203,11 +205,12 @@ class _Recorder:
 def sample_behaviour(seed: int = 1) -> Behaviour:
     """Run the season in this process and keep what was sent in its last days."""
     plan = load_season(SEASON)
-    recorder = _Recorder(find_rulebook(plan.market))
-    World(plan, load_parameters(), seed, venue=recorder).run()
+    recorder = _Recorder(plan.book)
+    World(plan, load_parameters(plan.parameters), seed, venue=recorder).run()
     days: list[list[Asked]] = []
     tally, standing = Tally(), 0
-    for (_, opened), *batches in recorder.days()[-LAST_DAYS:]:
+    *traded, _ = recorder.days()  # the last roll only closes the last day
+    for (_, opened), *batches in traded[-LAST_DAYS:]:
         of_day = (opened["kind"] == EventKind.DAY_OPENED) & (opened["instrument"] == ALLOWANCE)
         close_fen, left = int(opened["price_fen"][of_day][0]), _Standing()
         days.append([])
@@ -263,7 +266,7 @@ def make_load(
     if messages < 1:
         raise EmexError(f"messages: got {messages}, expected at least 1")
     plan, rng = load_season(SEASON), stream(seed, "rush")
-    book, day = find_rulebook(plan.market), plan.last_day.astype(dt.date)
+    book, day = plan.book, plan.last_day.astype(dt.date)
     crowd = _Crowd(behaviour, firms, rng)
     repeats = messages / (crowd.share * crowd.successors * (behaviour.tally.kinds.sum() + behaviour.standing))
     timetable = Timetable(book)

@@ -1,4 +1,4 @@
-"""What every firm's back office keeps: purchases and sales from the tape, and how far its own offices are.
+"""What every participant's back office keeps of one product: purchases and sales, and how far its own offices are.
 
 Kept from trades alone, never from intentions. This file may not decide anything.
 """
@@ -12,7 +12,7 @@ from engine.codes import Side, TradingMode
 
 @dataclass
 class Books:
-    """One entry a firm, shape (firms,) each."""
+    """One entry a participant, shape (participants,) each."""
 
     bought_t: np.ndarray
     sold_t: np.ndarray
@@ -41,15 +41,20 @@ class Books:
         )
 
     def keep(self, trades: np.ndarray, buyers: np.ndarray, sellers: np.ndarray, day: np.datetime64) -> None:
-        """Book one day's TRADE rows, shape (n,), with the firms on both sides of each."""
+        """Book one day's TRADE rows, shape (n,), with both sides' participants; the government's number is negative."""
         np.add.at(self.bought_t, buyers, trades["qty"])
-        np.add.at(self.sold_t, sellers, trades["qty"])
+        np.add.at(self.sold_t, sellers[sellers >= 0], trades["qty"][sellers >= 0])
         self.first_buy[buyers[np.isnat(self.first_buy[buyers])]] = day
         self.last_buy[buyers] = day
         self.failures[buyers[trades["mode"] == TradingMode.BLOCK]] = 0
 
+    def undo(self, deals: np.ndarray, buyers: np.ndarray, sellers: np.ndarray) -> None:
+        """Take VOIDED rows, shape (n,), out of the books again."""
+        np.subtract.at(self.bought_t, buyers, deals["qty"])
+        np.subtract.at(self.sold_t, sellers, deals["qty"])
+
 
 def parties(trades: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Account numbers of (buyers, sellers) of TRADE rows, shape (n,) each."""
+    """Account numbers of (buyers, sellers) of TRADE or VOIDED rows, shape (n,) each."""
     takes = trades["side"] == Side.BUY
     return np.where(takes, trades["account"], trades["contra"]), np.where(takes, trades["contra"], trades["account"])

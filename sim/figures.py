@@ -3,7 +3,7 @@
 Units are those of the records (`t`, `share`, `CNY/t`, …). This file may not know what a figure means.
 """
 
-DIGITS = {"ratio": 2, "CNY/t": 2, "log return a day": 4, "kurtosis": 2}
+DIGITS = {"ratio": 2, "CNY/t": 2, "log return a day": 4, "kurtosis": 2, "correlation": 2, "statistic": 1, "days": 1}
 """Decimals by unit; others have none."""
 
 

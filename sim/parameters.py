@@ -1,18 +1,21 @@
 """The model's constants: `parameters.toml` as one typed, frozen object.
 
-A season's public facts are not here (`sim/season.py`), nor is any recorded figure.
+A season may put values of its own in their place (`[parameters]` of its file), and fit at most six. Its public facts
+are not here (`sim/season.py`), nor is any recorded figure.
 """
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from engine.errors import ScenarioError
+from sim.facts import OwnParameter
 
 FILE = Path(__file__).parent / "parameters.toml"
-_KINDS = ("fitted", "anchored", "assumed")
-_KEYS = {"value", "unit", "kind", "source", "meaning", "tuned", "range"}
+_KINDS = ("anchored", "assumed")
+_KEYS = {"value", "unit", "kind", "source", "meaning", "tuned"}
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,13 @@ class Parameters:
     price_memory_days: int
     concession: float
     concession_probability: float
+    concession_scale: float
     listing_attention: float
     listing_size_share: float
     large_listing_share: float
     withholding: float
     buying_attention: float
+    block_habit_t: int
     search_base: float
     search_pressure: float
     search_candidates: int
@@ -69,10 +74,27 @@ class Parameters:
     maker_half_spread: float
     unresponsive_share: float
     unresponsive_steepness: float
+    corrected_share: float
+    belief: float
+    belief_drop: float
+    speculators: int
+    speculator_t: float
+    speculator_attention: float
+    speculator_signal: float
+    offset_sellers: int
+    offset_value: float
+    offset_patience_days: float
+    glut_discount: float
+    bid_shading: float
+    abatement_attention: float
+    backstop_multiple: float
 
 
-def describe() -> list[dict[str, Any]]:
-    """Every constant as a dict with name, value, unit, kind, source, tuned, meaning. Raises `ScenarioError`."""
+def describe(own: Mapping[str, OwnParameter] | None = None) -> list[dict[str, Any]]:
+    """Every constant as a dict with name, value, unit, kind, source, tuned, meaning, and for a fitted one its range.
+
+    `own` are a season's, in place of those of the file. Raises `ScenarioError` naming file, name and expectation.
+    """
     with FILE.open("rb") as file:
         data = tomllib.load(file)
     names = {field.name for field in fields(Parameters)}
@@ -81,19 +103,28 @@ def describe() -> list[dict[str, Any]]:
         raise ScenarioError(message)
     rows = []
     for name, entry in data.items():
-        complete = set(entry) <= _KEYS and entry.get("kind") in _KINDS and entry.get("source")
-        if not complete or (entry["kind"] == "fitted") != ("range" in entry):
-            message = f"{FILE.name}: {name}: got {entry!r}, expected value, unit, kind, source, meaning, range"
+        if not set(entry) <= _KEYS or entry.get("kind") not in _KINDS or not entry.get("source"):
+            message = f"{FILE.name}: {name}: got {entry!r}, expected value, unit, kind, source, meaning"
             raise ScenarioError(message)
-        rows.append({"name": name, "tuned": False, **entry})
+        rows.append({"name": name, "tuned": False, **entry, **_of_season(own, name)})
     return rows
 
 
-def load_parameters(**changes: float) -> Parameters:
-    """The shipped values, with `changes` by name. Raises `ScenarioError` on an unknown name."""
-    values = {row["name"]: row["value"] for row in describe()}
-    for name, value in changes.items():
+def _of_season(own: Mapping[str, OwnParameter] | None, name: str) -> dict[str, Any]:
+    if own is None or name not in own:
+        return {}
+    found = own[name]
+    return {"value": found.value, "kind": found.kind.value, "source": found.source, "range": found.range}
+
+
+def load_parameters(own: Mapping[str, OwnParameter] | None = None, **changes: float) -> Parameters:
+    """The shipped values, with a season's `own` and then `changes`. Raises `ScenarioError` on an unknown name."""
+    values = {row["name"]: row["value"] for row in describe(own)}
+    for name, value in {**(own or {}), **changes}.items():
         if name not in values:
             message = f"parameter {name!r}: got {value!r}, expected one of {', '.join(sorted(values))}"
             raise ScenarioError(message)
-    return Parameters(**(values | changes))
+    whole = {field.name for field in fields(Parameters) if field.type is int}
+    return Parameters(**{
+        name: round(value) if name in whole else value for name, value in (values | changes).items()
+    })  # fmt: skip

@@ -22,7 +22,6 @@ from rich.table import Table
 
 from engine.codes import EventKind
 from engine.errors import ScenarioError
-from engine.rules.schema import find_rulebook
 from sim import checks, figures, null
 from sim.parameters import Parameters, describe, load_parameters
 from sim.report import write_report
@@ -61,13 +60,13 @@ def replay(
     if not 0 <= seed < 2**63:
         message = f"seed: got {seed}, expected a whole number from 0"
         raise ScenarioError(message)
-    p, journal = load_parameters(), None
+    p, journal = load_parameters(plan.parameters), None
     if through is None:
         season, seconds = timed(World(plan, p, seed, engine), progress)
     else:
         season, seconds, journal = through(plan, p, seed, out, progress)
-    records = checks.load_records(checks.RECORDS / f"{plan.records}.toml")
-    rows = checks.run_checks(season, records, null.null_pass_rates(plan.days, records))
+    records = checks.load_records(plan.name)
+    rows = checks.run_checks(season, records, null.null_pass_rates(plan, records))
     via = "process" if through is None else "gateway"
     summary = _summary(plan, seed, season, rows, seconds) | {"via": via, "journal": journal}
     if out is not None:
@@ -87,16 +86,20 @@ def _volumes(plan: SeasonPlan, season: Season) -> dict[str, Any]:
     days, total = season.days, season.total_qty_t
     whole = max(int(total.sum()), 1)
     months = days["date"].astype("datetime64[M]")
-    span = int((plan.last_day - plan.first_day).astype(int)) + 1
+    end = plan.deadline.day if plan.deadline else plan.last_day
+    span = int((end - plan.first_day).astype(int)) + 1
 
     def share(last_days: int) -> float:
-        return float(total[days["date"] > plan.last_day - last_days].sum() / whole)
+        """Of the season's tonnes, in the calendar days that end with the deadline (without one, with the season)."""
+        return float(total[(days["date"] > end - last_days) & (days["date"] <= end)].sum() / whole)
 
     return {
         "volume_t": {
             "total": int(total.sum()),
             "listed": int(days["listed_qty_t"].sum()),
             "block": int(days["block_qty_t"].sum()),
+            "auction": int(days["auction_qty_t"].sum()),
+            "offsets": sum(int((t["listed_qty_t"] + t["block_qty_t"]).sum()) for t in season.products.values()),
         },
         "share_window": share(span // LAST_TENTH + 1),
         "share_last_30d": share(30),
@@ -108,7 +111,7 @@ def _volumes(plan: SeasonPlan, season: Season) -> dict[str, Any]:
 def _prices(season: Season) -> dict[str, float]:
     """CNY/t: closes, and the mean over all trades."""
     closes = season.days["close_fen"] / FEN
-    value = season.days["listed_value_fen"].sum() + season.days["block_value_fen"].sum()
+    value = season.total_value_fen.sum()
     return {
         "first": float(closes[0]),
         "min": float(closes.min()),
@@ -119,14 +122,21 @@ def _prices(season: Season) -> dict[str, float]:
 
 
 def _compliance(season: Season) -> dict[str, Any]:
-    """Who has surrendered what was due; `penalty_cny` are fines alone, the deduction follows next year."""
+    """Who has surrendered what was due; `penalty_cny` are fines alone. Rates are None where nothing is due."""
     firms = season.firms
     assert firms is not None, "a simulated season has firms"
+    due = int(firms["duty_t"].sum())
     return {
         "firms": len(firms),
-        "rate_firms": float((firms["shortfall_t"] == 0).mean()),
-        "rate_volume": float(firms["surrendered_t"].sum() / firms["duty_t"].sum()),
+        "rate_firms": float((firms["shortfall_t"] == 0).mean()) if due else None,
+        "rate_volume": float(firms["surrendered_t"].sum() / due) if due else None,
+        "late_firms": int((firms["late_t"] > 0).sum()),
+        "late_t": int(firms["late_t"].sum()),
+        "made_up_t": int(firms["made_up_t"].sum()),
         "shortfall_t": int(firms["shortfall_t"].sum()),
+        "penalty_price_cny": None if season.penalty_price_fen is None else season.penalty_price_fen / FEN,
+        "deducted_t": int(firms["deducted_t"].sum()),
+        "next_deduction_t": int(firms["next_deduction_t"].sum()),
         "penalty_cny": int(firms["fine_fen"].sum()) // FEN,
         "offsets_used_t": int(firms["offsets_used_t"].sum()),
     }
@@ -140,7 +150,7 @@ def _summary(plan: SeasonPlan, seed: int, season: Season, rows: list[dict[str, A
         "scenario": plan.name,
         "title": plan.title,
         "title_zh": plan.title_zh,
-        "rules_hash": find_rulebook(plan.market).rules_hash,
+        "rules_hash": plan.book.rules_hash,
         "seed": seed,
         "version": version("emex"),
         "days": len(plan.days),
@@ -148,10 +158,11 @@ def _summary(plan: SeasonPlan, seed: int, season: Season, rows: list[dict[str, A
         "orders": orders,
         "trades": int((events["kind"] == EventKind.TRADE).sum()),
         **_volumes(plan, season),
-        "deadline": str(plan.deadline.date) if plan.deadline else None,
-        "milestone": str(plan.milestone.date) if plan.milestone else None,
+        "deadline": str(plan.deadline.day) if plan.deadline else None,
+        "milestone": str(plan.milestone.day) if plan.milestone else None,
         "price": _prices(season),
         "compliance": _compliance(season),
+        "efficiency": season.achieved,
         "checks": rows,
         "conservation": season.accounts,
         "conserved": season.conserved,
@@ -174,13 +185,13 @@ def write_files(out: Path, plan: SeasonPlan, season: Season, summary: dict[str, 
 
 def model_constants(plan: SeasonPlan) -> list[dict[str, Any]]:
     """Every number the season was made of: the scenario's facts, the rulebook's values, the model's parameters."""
-    facts = [{"kind": "public fact", "tuned": False, **row} for row in plan.facts()]
+    facts = [{"kind": "public fact", "tuned": False, **row} for row in plan.facts]
     rules = [
         {"name": value.key, "value": str(value.value), "unit": "", "kind": "rule", "source": value.source,
          "tuned": False, "meaning": "" if value.verified else "unverified"}
-        for value in find_rulebook(plan.market).values
+        for value in plan.book.values
     ]  # fmt: skip
-    return [*describe(), *facts, *rules]
+    return [*describe(plan.parameters), *facts, *rules]
 
 
 def print_summary(summary: dict[str, Any], console: Console) -> None:
@@ -193,17 +204,23 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         f"{summary['trades']:,} trades in {summary['seconds']:.1f} s"
     )
     console.print(
-        f"{volume['total'] / 1e6:.1f} Mt traded, {tonnes / max(volume['total'], 1):.0%} of it in {last_month}; "
-        f"{volume['block'] / max(volume['total'], 1):.0%} by block agreement 大宗协议"
+        f"{figures.tonnes(volume['total'])} traded, {figures.percent(tonnes / max(volume['total'], 1))} of it in "
+        f"{last_month}; {figures.percent(volume['block'] / max(volume['total'], 1))} by block agreement 大宗协议; "
+        f"offsets {figures.tonnes(volume['offsets'])}, sales by the government {figures.tonnes(volume['auction'])}"
     )
     console.print(
-        f"listed close 挂牌收盘价 {price['first']:.2f}, low {price['min']:.2f}, end {price['last']:.2f} CNY/t; "
+        f"close 收盘价 {price['first']:.2f}, low {price['min']:.2f}, end {price['last']:.2f} CNY/t; "
         f"mean {price['vwap']:.2f}"
     )
-    console.print(
-        f"{compliance['rate_firms']:.1%} of firms complied 履约, {compliance['rate_volume']:.2%} by volume; "
-        f"{compliance['shortfall_t'] / 1e6:.1f} Mt short, fines {compliance['penalty_cny'] / 1e6:.1f} M CNY"
-    )
+    if compliance["rate_firms"] is None:
+        console.print("nothing was due here in this season")
+    else:
+        console.print(
+            f"{compliance['rate_firms']:.1%} of firms complied 履约, {compliance['rate_volume']:.2%} by volume; "
+            f"late 逾期 {compliance['late_firms']:,} firms; {figures.tonnes(compliance['shortfall_t'])} short, "
+            f"fines {compliance['penalty_cny'] / 1e6:,.1f} M CNY"
+        )
+    _print_achieved(summary["efficiency"], console)
     if summary["journal"]:
         journal = summary["journal"]
         verdict = "replays to the same events" if journal["held"] else "[red]does not hold[/red]"
@@ -216,6 +233,15 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
     evidence = sum(row["kind"] == "evidence" for row in held)
     console.print(f"{len(held)} of {len(summary['checks'])} checks hold, {evidence} of those are evidence")
     console.print(f"digest {summary['digest']}")
+
+
+def _print_achieved(achieved: dict[str, Any], console: Console) -> None:
+    """By what a carbon market should be judged."""
+    share = achieved["efficiency"]
+    worth = "nothing to gain by trade" if share is None else f"{share:.0%} of the gains from trade"
+    console.print(
+        f"{figures.tonnes(achieved['abated_t'])} abated 减排 for {achieved['social_cost_cny'] / 1e6:,.1f} M CNY; {worth}"
+    )
 
 
 def _check_table(rows: list[dict[str, Any]]) -> Table:

@@ -33,8 +33,11 @@ def through_gateway(
     `questions` sent, and `held`: every invariant holds, and it replays to this season's events. Raises `EmexError`.
     """
     with tempfile.TemporaryDirectory(prefix="emex-replay-") as folder:
+        venue_folder, rules = Path(folder) / "venue", Path(folder) / f"{plan.market}.toml"
+        venue_folder.mkdir()
+        rules.write_bytes(plan.rules)
         with (
-            spawned(Path(folder), plan.market, {OPERATOR: Role.INSTRUCTOR}, *SERVE_OPTIONS) as server,
+            spawned(venue_folder, str(rules), {OPERATOR: Role.INSTRUCTOR}, *SERVE_OPTIONS) as server,
             RemoteVenue(server.ports["mqtt"], OPERATOR, server.passwords[OPERATOR]) as venue,
         ):
             season, seconds = timed(World(plan, p, seed, venue=venue), progress)

@@ -1,43 +1,37 @@
 """One season, day by day: who knows what, who acts, in which order; everything that trades goes through the port.
 
-    day    roll -> true-ups issued -> sellers, desks list -> rounds -> break -> netting, block search -> rounds
-    end    surrender, shortfall, fine (`sim/compliance.py`)
+    day    roll -> true-ups issued -> positions -> morning (sales by the government, screen) -> break -> afternoon
+           (blocks, screen) -> evening (registry: deadline, correction, collection)
+    end    one more roll, so that the last day has its closing price
 
-Behaviours decide, this file only calls them in order and keeps the firms' books from the events. Ties inside a round
-are broken by a drawn permutation, never by a firm's number.
+`sim/market.py` trades one product, `sim/registry.py` looks at duties; this file says what each market's day begins
+with.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from engine.codes import CommandKind, EventKind, Rule, Side, TradingMode
-from engine.rules.schema import find_rulebook
-from engine.venue import open_venue
+from engine.codes import CommandKind, Phase
+from engine.venue import open_engine
 from sim import information, measures
-from sim.behaviours import (
-    approval,
-    block_search,
-    buying,
-    listing,
-    market_making,
-    netting,
-    noise,
-    procrastination,
-    reservation,
-)
-from sim.books import Books, parties
-from sim.compliance import settle
-from sim.information import Today
+from sim.behaviours.reservation import private_value_fen
+from sim.facts import Carry, DateKind, Sale
+from sim.government import hold_sale
+from sim.information import News
+from sim.market import Market, Wants
 from sim.parameters import Parameters
 from sim.population import Population, draw_population
-from sim.port import FIRST_ACCOUNT, Port, Venue, clicks, confirmation, proposal
-from sim.result import Season
+from sim.port import FIRST_ACCOUNT, Port, Venue
+from sim.reductions import Reductions
+from sim.registry import Registry, borrowed_t, due_dates
+from sim.result import SaleResult, Season
 from sim.season import SeasonPlan
 from sim.streams import stream
 
-MORNING_ROUNDS, AFTERNOON_ROUNDS = 3, 3
-ROUND_SECONDS = 30 * 60
+FEN = 100
+FOR_EVER = np.inf
 
 Progress = Callable[[int, int], None]
 
@@ -48,198 +42,282 @@ class World:
     Parameters
     ----------
     engine : "fast" or "reference", in this process
-    venue : instead of an engine, a venue that has not traded yet, under the plan's market
+    venue : instead of an engine, a venue that has not traded yet, under the plan's rulebook
     """
 
     def __init__(
         self, plan: SeasonPlan, p: Parameters, seed: int, engine: str = "fast", venue: Venue | None = None
     ) -> None:
-        count = plan.firms
-        self.plan, self.p, self.seed, self.count = plan, p, seed, count
+        self.plan, self.p, self.seed = plan, p, seed
         self.people: Population = draw_population(plan, p, seed)
-        self.port = Port(*open_venue(plan.market, engine)) if venue is None else Port(find_rulebook(plan.market), venue)
-        self.sellers = listing.Sellers(count)
-        self.books = Books.empty(count)
+        self.count = len(self.people.emissions_t)
+        self.port = Port(plan.book, open_engine(plan.book, engine) if venue is None else venue)
+        self.registry = Registry(plan, self.people, self.port)
+        self._out_of_reach = self.people.unresponsive.copy()
+        self._known = np.zeros(self.count, bool)
         self._true_up_dates = information.true_up_dates(plan, self.people)
-        self._known = np.zeros(count, bool)
-        active = np.flatnonzero(~self.people.unresponsive)
-        self._active = active
-        large = active[np.argsort(-self.people.emissions_t[active], kind="stable")]
-        self._desks = stream(seed, "desks").choice(large[: len(large) // 10], p.makers, replace=False)
-        self._quotes: list[measures.Quotes] = []
-        self._closes_fen: list[int] = []
+        self._special_t = np.zeros(self.count, np.int64)
+        """Bought in sales of units that are good for surrender alone."""
+        self._borrowed_t = borrowed_t(plan, self.people)
+        self._reductions = Reductions(plan, self.people, p, seed)
+        self._abated_t = np.zeros(self.count, np.int64)
+        self._sales: list[SaleResult] = []
+        self._evenings = due_dates(plan)
+        units = plan.offsets.units if plan.offsets else []
+        self._offset_markets = {
+            number: self._market(unit.symbol) for number, unit in enumerate(units)
+        }  # fmt: skip
+        symbols = [unit.symbol for unit in units]
+        self._main = (
+            self._offset_markets[symbols.index(plan.product.symbol)]
+            if self.plan.offsets_only
+            else self._market(plan.product.symbol)
+        )
+        offset_markets = [market for market in self._offset_markets.values() if market is not self._main]
+        self._markets = [*offset_markets, self._main]
+
+    def _market(self, symbol: str) -> Market:
+        return Market(self.port, self.plan.instrument(symbol), self.people, self.p, self.seed)
 
     def run(self, progress: Progress | None = None) -> Season:
-        """All days, then compliance. Returns the finished season; the venue asserts its invariants."""
-        everyone = np.arange(self.count)
-        self.port.open_accounts(self.people.group)
-        self.port.move(CommandKind.ISSUE, everyone, self.people.preallocated_t)
-        for index, day in enumerate(self.plan.days):
+        """All days, then what is left to do. Returns the finished season; the venue asserts its invariants."""
+        everyone, people = np.arange(self.count), self.people
+        self.port.open_accounts(people.group, people.participant)
+        if not self.plan.offsets_only:
+            first = people.preallocated_t + people.carried_t
+            self.port.move(CommandKind.ISSUE, everyone, first, self._main.instrument)
+        days = self.plan.days
+        for index, day in enumerate(days):
             self._day(index, day)
             if progress:
-                progress(index + 1, len(self.plan.days))
-        outcome = settle(self.plan, self.people, self.port, everyone)
+                progress(index + 1, len(days))
+        self._evening(days[-1], last=True)
+        events, _ = self.port.roll(self.plan.last_day + 1)
+        for market in self._markets:
+            market.void(events)
+        return self._result()
+
+    def _result(self) -> Season:
         events = self.port.events()
+        tables = {m.symbol: measures.day_table(self.plan.days, events, m.quotes, m.instrument) for m in self._markets}
+        deadline = self.plan.deadline
         return Season(
-            days=measures.day_table(self.plan.days, events, self._quotes),
-            firms=measures.firm_table(self.people, self.books, outcome),
+            days=tables.pop(self._main.symbol),
+            firms=measures.firm_table(self.people, self._main.books, self.registry, self._abated_t),
             events=events,
+            products=tables,
+            sales=tuple(self._sales),
+            deadline=deadline.day if deadline else None,
+            penalty_price_fen=self.registry.penalty_price_fen,
+            achieved=self._achieved(),
+            refused=dict(self.registry.refused),
             accounts=self.port.totals(),
             digest=self.port.digest(),
         )
 
+    def _achieved(self) -> dict[str, Any]:
+        """Tonnes abated, social cost, and how near that was to the least cost of the same cap."""
+        people = self.people
+        held = people.free_t + people.carried_t + people.offsets_t + self._borrowed_t
+        firms = slice(0, people.firms)
+        offsets = sum(
+            int(people.stock_t[:, number].sum())
+            for number in self._offset_markets
+            if self._eligible(number, self.plan.last_day)
+        )
+        sold = sum(sale.sold_t for sale in self._sales)
+        supply = int((held - people.duty_t)[firms].sum()) + offsets + sold
+        return self._reductions.verdict((people.duty_t - held)[firms], supply, int(self.registry.shortfall_t.sum()))
+
+    # ------------------------------------------------------------------------------------------------------- the day
+
     def _day(self, index: int, day: np.datetime64) -> None:
-        phases = self.port.begin_day(day)
-        self._max_t = self.port.rule(Rule.SCREEN_MAX_QTY_T, day)
-        self._block_t = self.port.rule(Rule.BLOCK_MIN_QTY_T, day)
-        self._block_bp = self.port.rule(Rule.BLOCK_BAND_BP, day)
-        self._closes_fen.append(self.port.close_fen)
-        limits = self.port.low_fen, self.port.high_fen
-        today = information.look(self.plan, day, index, self._closes_fen, self.p.price_memory_days, limits)
+        events, opened = self.port.roll(day)
+        news = information.news(self.plan, self.p, day, index)
+        for market in self._markets:
+            market.void(events)
         self._true_up(day)
-        rng = stream(self.seed, f"day {index}")
-        self._approve(today)
-        for phase in phases:
+        self._reductions.decide(day, index, opened[self._main.instrument].close_fen)
+        self._abated_t = self._reductions.abated_t()
+        for market in self._markets:
+            wants = self._wants(market, news, opened[self._main.instrument].close_fen)
+            market.begin(news, opened[market.instrument], wants)
+        for phase in self.port.phases(day):
             self.port.enter_phase(phase)
             name = int(phase["phase"][0])
-            if name == measures.MORNING:
-                self._open_screen(today, rng)
-                self._rounds(today, rng, MORNING_ROUNDS)
-            elif name == measures.AFTERNOON:
-                self._blocks(today, rng)
-                self._list(today, rng)
-                self._rounds(today, rng, AFTERNOON_ROUNDS)
+            if name in (Phase.MORNING, Phase.OPEN):
+                for sale in self.plan.sales:
+                    if np.datetime64(sale.date) == day:
+                        self._sell(sale, day)
+                for market in self._markets:
+                    market.morning()
+            elif name == Phase.AFTERNOON:
+                for market in self._markets:
+                    market.afternoon()
+        self._evening(day, last=False)
 
     def _true_up(self, day: np.datetime64) -> None:
-        """Final allocations and offsets of the firms whose approval is due; a new position needs a new approval."""
+        """Final allocations of the firms whose approval is due, and offsets on the day on which they exist."""
+        people = self.people
         due = np.flatnonzero(~self._known & (self._true_up_dates <= day))
         self._known[due] = True
-        self.books.progress[due] = 0
-        self.port.move(CommandKind.ISSUE, due, (self.people.free_t - self.people.preallocated_t)[due])
-        self.port.move(CommandKind.ISSUE, due, self.people.offsets_t[due], instrument=1)
+        if not self.plan.offsets_only:
+            change = (people.free_t - people.preallocated_t)[due]
+            self.port.move(CommandKind.ISSUE, due, change, self._main.instrument)
+            self.port.move(CommandKind.DEDUCT, due, self._returned(due, -change), self._main.instrument)
+        for market in self._markets:
+            market.reset_approvals(due)
+        for number, market in self._offset_markets.items():
+            unit = self.plan.offsets.units[number] if self.plan.offsets else None
+            issued = np.datetime64(unit.issued_on) if unit else None
+            if issued == day or (issued is not None and day == self.plan.days[0] and issued < day):
+                self.port.move(CommandKind.ISSUE, np.arange(self.count), people.stock_t[:, number], market.instrument)
 
-    def _position_t(self) -> np.ndarray:
-        """Tonnes each firm is sure to be long (+) or short (-) after its trades; firms out of reach do not trade."""
-        sure = information.sure_position(self.people, self.p, self._known)
-        position = sure + self.books.bought_t - self.books.sold_t
-        return np.where(self.people.unresponsive, 0, position)
+    def _returned(self, due: np.ndarray, excess: np.ndarray) -> np.ndarray:
+        """Units that a cut takes back, as far as they are still there."""
+        there = self.port.units_t(self.count, self._main.instrument)[due]
+        returned: np.ndarray = np.clip(excess, 0, there)
+        return returned
 
-    def _approve(self, today: Today) -> None:
-        """One day of procrastination and of office work."""
-        short = self._position_t() < 0
-        self.books.begun |= procrastination.begins(self.people, today)
-        buying_step = np.where(self.books.begun, approval.buyer_step(self.people, self.p, today, self._known), 0)
-        selling_step = approval.seller_step(self.people, self.p, self._known)
-        self.books.progress += np.where(short, buying_step, selling_step)
+    # ------------------------------------------------------------------------------------------------------ positions
 
-    def _approved(self) -> tuple[np.ndarray, np.ndarray]:
-        """(tonnes needed, tonnes for sale) of firms with a finished approval, int64."""
-        position = self._position_t()
-        approved = self.books.progress >= 1
-        need = np.where(approved, np.maximum(0, -position), 0)
-        surplus = np.where(approved, np.maximum(0, position), 0)
-        keep = netting.reserved_t(self.people, np.where(self._known, np.maximum(0, -position), 0), surplus)
-        available = self.port.units_t(self.count)
-        return need, np.clip(surplus - keep, 0, available)
+    def _wants(self, market: Market, news: News, close_fen: int) -> Wants:
+        if market is self._main and not self.plan.offsets_only:
+            return self._allowance_wants(news)
+        return self._offset_wants(market, news, close_fen)
 
-    def _open_screen(self, today: Today, rng: np.random.Generator) -> None:
-        """Sellers set today's quotes; desks quote; the first listings."""
-        _, for_sale = self._approved()
-        mood, desk_scatter = rng.random(self.count), rng.standard_normal(len(self._desks))
-        sold_share = self.books.sold_t / np.maximum(self.books.sold_t + for_sale, 1)
-        self.sellers.quotes(self.people, self.p, today, for_sale > 0, sold_share, mood)
-        self._send_funded(market_making.rows(self.p, today, self._desks, desk_scatter), rng)
-        self._list(today, rng)
+    def _exact_t(self) -> np.ndarray:
+        """Allowances that each will have beyond its duty without trading in them, t; negative = short."""
+        people = self.people
+        offsets = people.offsets_t + np.minimum(self._offsets_bought_t(), people.offset_cap_t)
+        units = people.free_t + people.carried_t + self._borrowed_t + self._special_t
+        exact: np.ndarray = units + offsets + self._abated_t - people.duty_t
+        return exact
 
-    def _list(self, today: Today, rng: np.random.Generator) -> None:
-        """Sellers list on the screen, or click a bid that meets their quote."""
-        _, for_sale = self._approved()
-        ready = for_sale > 0
-        ready[self._desks] = False
-        best_bid = self.port.best(Side.BUY)
-        rows = self.sellers.rows(self.p, today, ready, for_sale, rng.random(self.count), best_bid, self._max_t)
-        self._send_funded(rows, rng)
+    def _offsets_bought_t(self) -> np.ndarray:
+        """Eligible offsets bought on this exchange, t."""
+        bought = np.zeros(self.count, np.int64)
+        for number, market in self._offset_markets.items():
+            if self._eligible(number, self._today):
+                bought += market.books.bought_t - market.books.sold_t
+        return np.where(self.people.emissions_t > 0, bought, 0)
 
-    def _rounds(self, today: Today, rng: np.random.Generator, count: int) -> None:
-        """Buyers and noise on the screen."""
-        noise_clicks = noise.day_clicks(self.p, self._active, rng, self._max_t)
-        for number in range(count):
-            attention, scatter = rng.random(self.count), rng.standard_normal(self.count)
-            self._quotes.append(measures.Quotes.of(today.day, self.port.depth))
-            need, _ = self._approved()
-            on_screen = (need < self._block_t) | (self.books.failures >= self.p.search_patience)
-            firms = np.flatnonzero((need > 0) & on_screen & (attention < self.p.buying_attention))
-            limits = buying.screen_limits_fen(self.people, self.p, today, scatter)[firms]
-            taken, bids = buying.rows(self.p, firms, limits, need[firms], self.port.best(Side.SELL), self._max_t)
-            self._send_funded(np.concatenate([taken, bids, *self._noise_rows(noise_clicks[number::count])]), rng)
-            self.port.advance(ROUND_SECONDS)
+    def _eligible(self, number: int, day: np.datetime64) -> bool:
+        offsets = self.plan.offsets
+        return offsets is not None and offsets.rule(day).admits(offsets.units[number]) is None
 
-    def _noise_rows(self, wanted: list[noise.Click]) -> list[np.ndarray]:
-        """Clicks at the best price of the other side, where there is one and the firm has the units."""
-        available = self.port.units_t(self.count) if wanted else np.zeros(0, np.int64)
-        found = []
-        for firm, side, qty in wanted:
-            price = self.port.best(Side.SELL if side == Side.BUY else Side.BUY)
-            size = qty if side == Side.BUY else min(qty, int(available[firm]))
-            if price is not None and size > 0:
-                found.append(clicks(np.array([firm]), side, np.array([price]), np.array([size])))
-        return found
+    def _room_t(self) -> np.ndarray:
+        """Offsets that each firm could still use: within the cap, and no more than it is short, t."""
+        own = self._main.books.bought_t - self._main.books.sold_t if not self.plan.offsets_only else 0
+        short = np.maximum(0, -(self._exact_t() + own))
+        left = np.maximum(0, self.people.offset_cap_t - self.people.offsets_t - self._offsets_bought_t())
+        return np.where(self._known & ~self._out_of_reach, np.minimum(short, left), 0)
 
-    def _blocks(self, today: Today, rng: np.random.Generator) -> None:
-        """Groups net, then large buyers search."""
-        position = self._position_t()
-        approved = self.books.progress >= 1
-        available = self.port.units_t(self.count)
-        inside = np.where(self._known, np.clip(position, 0, available), 0)
-        need, _ = self._approved()
-        deals = netting.deals(self.people, self.p, today, approved & self._known, need, inside, self._block_t)
-        self._trade_blocks(deals, rng)
-        mood = rng.random(self.count)
-        need, for_sale = self._approved()
-        buyers = block_search.searchers(self.people, self.p, today, approved, need, mood, self._block_t)
-        limit = reservation.buyer_limit_fen(self.people, self.p, today)
-        total = self.books.sold_t + for_sale
-        floor = reservation.seller_floor_fen(self.people, self.p, self.books.sold_t / np.maximum(total, 1))
-        band = measures.block_band(today.close_fen, self._block_bp)
-        search_rng = stream(self.seed, f"search {today.index}")
-        deals, failed = block_search.search(
-            self.p, buyers, need, limit, np.flatnonzero(for_sale >= self._block_t), for_sale, floor, today.close_fen,
-            band, self._block_t, search_rng,
+    def _allowance_wants(self, news: News) -> Wants:
+        self._today = news.day
+        people, p = self.people, self.p
+        sigma = information.need_sigma(self.plan, p, news.day)
+        sure = information.sure_position(people, p, self._known, self._exact_t(), sigma)
+        waits = self._offset_markets and news.days_to_deadline > p.offset_patience_days
+        if waits and any(self._eligible(number, news.day) for number in self._offset_markets):
+            sure = sure + self._room_t()
+        dies, days_to_death = self._dying(news, sure)
+        return Wants(
+            position_t=np.where(self._out_of_reach, 0, sure),
+            known=self._known,
+            value_fen=private_value_fen(people, p, FEN * p.value_level * self._scarcity(news.day)),
+            most_fen=FOR_EVER,
+            out_of_reach=self._out_of_reach,
+            dies=dies,
+            days_to_death=days_to_death,
+        )
+
+    def _scarcity(self, day: np.datetime64) -> float:
+        """What a published surplus of the whole market does to the value of a unit, at most 1."""
+        notice = self.plan.last(DateKind.SUPPLY_KNOWN)
+        if notice is None or day < notice.known_day:
+            return 1.0
+        people = self.people
+        supply = int((people.free_t + people.carried_t).sum())
+        surplus = max(0.0, supply / max(int(people.duty_t.sum()), 1) - 1)
+        return float(np.exp(-self.p.glut_discount * surplus))
+
+    def _dying(self, news: News, position_t: np.ndarray) -> tuple[np.ndarray, int]:
+        """(whose next surplus unit would not survive the season, days until then)."""
+        banking, books = self.plan.banking, self._main.books
+        if banking.carry == Carry.TRADED:
+            return position_t + books.bought_t > 0, news.days_to_collection
+        if banking.carry == Carry.SALES:
+            left = position_t + books.bought_t - books.sold_t
+            kept = banking.base_t + banking.sales_multiple * np.maximum(0, books.sold_t - books.bought_t)
+            return left > kept, news.days_to_deadline
+        return np.zeros(self.count, bool), information.NEVER
+
+    def _offset_wants(self, market: Market, news: News, close_fen: int) -> Wants:
+        """Holders are long, firms are short of what the cap leaves them; nobody pays more than an allowance costs."""
+        self._today = news.day
+        number = next(n for n, m in self._offset_markets.items() if m is market)
+        people, p, books = self.people, self.p, market.books
+        wanted = self._room_t() if self._eligible(number, news.day) else np.zeros(self.count, np.int64)
+        allowance_fen = FEN * p.value_level if self.plan.offsets_only else float(close_fen)
+        own = books.bought_t - books.sold_t
+        stock = people.stock_t[:, number]
+        position = np.where(people.emissions_t > 0, -wanted - own, stock)
+        return Wants(
+            position_t=position,
+            known=self._known | (people.emissions_t == 0),
+            value_fen=private_value_fen(people, p, p.offset_value * allowance_fen),
+            most_fen=FOR_EVER if self.plan.offsets_only else allowance_fen,
+            out_of_reach=self._out_of_reach,
+            dies=np.zeros(self.count, bool),
+            days_to_death=information.NEVER,
+        )
+
+    # --------------------------------------------------------------------------------------- government and registry
+
+    def _sell(self, sale: Sale, day: np.datetime64) -> None:
+        instrument = self.plan.instrument(sale.symbol)
+        days = measures.day_table(self.plan.days, self.port.events(), [], self._main.instrument)[:-1]
+        need = np.where(self._known, np.maximum(0, -self._main.position_t()), 0)
+        mood = stream(self.seed, f"sale {sale.symbol} {day}").random(self.count)
+        result, trades = hold_sale(
+            sale, self.port, instrument, self.p, day, days, need, self._main.most_fen(), mood
         )  # fmt: skip
-        self.books.failures[failed] += 1
-        self._trade_blocks(deals, rng)
+        self._sales.append(result)
+        if instrument == self._main.instrument:
+            self._main.keep_auction(trades)
+        else:
+            np.add.at(self._special_t, trades["account"] - FIRST_ACCOUNT, trades["qty"])
 
-    def _trade_blocks(self, deals: list[netting.Deal], rng: np.random.Generator) -> None:
-        """Propose and confirm; both sides' funds are looked at by the exchange."""
-        if not deals:
-            return
-        order = rng.permutation(len(deals))
-        rows = np.concatenate([proposal(*deals[n]) for n in order])
-        accepted = self._send_funded(rows, None)
-        ids = accepted[accepted["kind"] == EventKind.ACCEPTED]
-        answers = [confirmation(int(e["contra"]) - FIRST_ACCOUNT, int(e["order_id"])) for e in ids]
-        self._keep_books(self.port.send(np.concatenate(answers)))
+    def _evening(self, day: np.datetime64, *, last: bool) -> None:
+        """What the registry does on this evening; after the season's last day, all that is still to do."""
+        pending = [kind for kind, date in self._evenings.items() if date == day or last]
+        for kind in (DateKind.DEADLINE, DateKind.CORRECTION_END, DateKind.COLLECTION):
+            if kind in pending and not self.plan.offsets_only:
+                del self._evenings[kind]
+                self._act(kind, day)
 
-    def _send_funded(self, rows: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        """Deposit what buyers lack, submit in random order (as given without `rng`), keep the books."""
-        if len(rows) == 0:
-            return rows
-        buys = rows[rows["side"] == Side.BUY]
-        cost_fen = np.zeros(self.count, np.int64)
-        np.add.at(cost_fen, buys["account"] - FIRST_ACCOUNT, buys["price_fen"].astype(np.int64) * buys["qty"])
-        missing = cost_fen - self.port.cash_fen(self.count)
-        self.port.move(CommandKind.DEPOSIT, np.arange(self.count), np.maximum(0, missing))
-        events = self.port.send(rows if rng is None else rows[rng.permutation(len(rows))])
-        self._keep_books(events)
-        return events
+    def _act(self, kind: DateKind, day: np.datetime64) -> None:
+        if kind == DateKind.DEADLINE:
+            self.registry.relieve(self._abated_t)
+            self.registry.lend(self._borrowed_t, self._main.instrument)
+            self.registry.settle(day, ~self._out_of_reach)
+            self.registry.close_deadline()
+            self._out_of_reach &= ~self.people.wakes
+            if self.plan.last(DateKind.CORRECTION_END) is None:
+                self._punish()
+        elif kind == DateKind.CORRECTION_END:
+            self.registry.settle(day, ~self._out_of_reach)
+            self._punish()
+        else:
+            self.registry.collect(self._main.books.bought_t)
 
-    def _keep_books(self, events: np.ndarray) -> None:
-        """Purchases and sales from the tape."""
-        trades = events[events["kind"] == EventKind.TRADE]
-        if len(trades) == 0:
-            return
-        buyers, sellers = (accounts - FIRST_ACCOUNT for accounts in parties(trades))
-        self.books.keep(trades, buyers, sellers, measures.day_of(self.port.timetable, int(trades["time_ns"][0])))
-        taken = (trades["mode"] == TradingMode.LISTED) & (trades["side"] == Side.BUY)
-        gone = taken & (trades["contra_leaves_qty"] == 0)
-        self.sellers.sold_out(sellers[gone])
+    def _punish(self) -> None:
+        """Fines are reckoned on the mean price of all allowances of this exchange, whatever their year."""
+        events = self.port.events()
+        allowances = [
+            number for number, what in enumerate(self.plan.book.attributes)
+            if what.get("product") is not None and what["product"].value == "allowance"
+        ]  # fmt: skip
+        tables = [measures.day_table(self.plan.days, events, [], number) for number in allowances]
+        self.registry.close_season(np.concatenate(tables))

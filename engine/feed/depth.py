@@ -14,10 +14,10 @@ _LEAVES_BOOK = (EventKind.CANCELED, EventKind.EXPIRED)
 
 
 class DepthFeed:
-    """Displayed depth of one instrument's screen."""
+    """Displayed depth of one instrument's screen; with `modes` of something else, such as its fixed-price offers."""
 
-    def __init__(self, instrument: int = 0) -> None:
-        self._instrument = instrument
+    def __init__(self, instrument: int = 0, modes: tuple[TradingMode, ...] = _SCREEN) -> None:
+        self._instrument, self._modes = instrument, modes
         self._price = np.full(1024, NONE, np.int64)
         """Limit price by order id, fen."""
         self._leaves = np.zeros(1024, np.int64)
@@ -27,7 +27,7 @@ class DepthFeed:
 
     def update(self, events: np.ndarray) -> None:
         """Take in EVENT rows, shape (n,), in order and without gaps."""
-        mine = (events["instrument"] == self._instrument) & np.isin(events["mode"], _SCREEN)
+        mine = (events["instrument"] == self._instrument) & np.isin(events["mode"], self._modes)
         events = events[mine & (events["kind"] != EventKind.INDICATIVE)]
         if len(events) == 0:
             return

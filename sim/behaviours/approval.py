@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sim.information import Today
+from sim.information import News
 from sim.parameters import Parameters
 from sim.population import Population
 
@@ -12,15 +12,15 @@ def urgency(days_left: np.ndarray | int, scale_days: float) -> np.ndarray:
     return 1 / (1 + np.asarray(days_left) / scale_days)
 
 
-def buyer_step(people: Population, p: Parameters, today: Today, known: np.ndarray) -> np.ndarray:
-    """Progress of one trading day towards approval of a purchase, float, shape (firms,); 1 in all is needed.
+def buyer_step(people: Population, p: Parameters, news: News, known: np.ndarray) -> np.ndarray:
+    """Progress of one trading day towards approval of a purchase, float, shape (participants,); 1 in all is needed.
 
     Pressure works on firms that know their need; before the true-up the clock runs without it.
     """
-    pressure = np.where(known, p.approval_pressure * urgency(today.days_to_binding(people), p.urgency_days), 0)
+    pressure = np.where(known, p.approval_pressure * urgency(news.days_to_binding(people), p.urgency_days), 0)
     return (1 + pressure) / people.approval_days
 
 
 def seller_step(people: Population, p: Parameters, known: np.ndarray) -> np.ndarray:
-    """Progress of one trading day towards approval of a sale, float, shape (firms,)."""
+    """Progress of one trading day towards approval of a sale, float, shape (participants,)."""
     return np.where(known, p.seller_speed, p.seller_speed_before) / people.approval_days

@@ -8,7 +8,7 @@ import numpy as np
 
 from sim.behaviours.approval import urgency
 from sim.behaviours.netting import Deal
-from sim.information import Today
+from sim.information import News
 from sim.parameters import Parameters
 from sim.population import Population
 
@@ -16,14 +16,14 @@ from sim.population import Population
 def searchers(
     people: Population,
     p: Parameters,
-    today: Today,
+    news: News,
     ready: np.ndarray,
     need_t: np.ndarray,
     mood: np.ndarray,
     min_t: int,
 ) -> np.ndarray:
     """Large approved buyers that search today, indices in ascending order of `mood` (one uniform a firm)."""
-    chance = p.search_base + p.search_pressure * urgency(today.days_to_binding(people), p.urgency_days)
+    chance = p.search_base + p.search_pressure * urgency(news.days_to_binding(people), p.urgency_days)
     found = np.flatnonzero(ready & (need_t >= min_t) & (mood < chance))
     return found[np.argsort(mood[found], kind="stable")]
 

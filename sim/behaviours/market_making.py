@@ -3,24 +3,25 @@
 import numpy as np
 
 from engine.codes import Side
+from engine.memory import joined
+from sim.floor import Floor
 from sim.information import Today
 from sim.parameters import Parameters
-from sim.port import listings
 
 LIMIT_SHARE = 0.5
 """A desk stays out when its quote would use more than this share of the way to a price limit."""
 
 
-def rows(p: Parameters, today: Today, desks: np.ndarray, scatter: np.ndarray) -> np.ndarray:
+def rows(p: Parameters, today: Today, floor: Floor, desks: np.ndarray, scatter: np.ndarray) -> np.ndarray:
     """Today's quotes of `desks` as COMMAND rows: a bid and an ask each; `scatter`: one standard normal a desk."""
     half = p.maker_half_spread * np.exp(0.3 * scatter)
-    asks = np.ceil(today.close_fen * (1 + half)).astype(np.int64)
-    bids = np.floor(today.close_fen * (1 - half)).astype(np.int64)
+    asks = floor.on_tick(today.close_fen * (1 + half), Side.SELL)
+    bids = floor.on_tick(today.close_fen * (1 - half), Side.BUY)
     room_up, room_down = today.high_fen - today.close_fen, today.close_fen - today.low_fen
     stays = (asks - today.close_fen < LIMIT_SHARE * room_up) & (today.close_fen - bids < LIMIT_SHARE * room_down)
-    firms = desks[stays]
-    size = np.full(len(firms), p.maker_quote_t)
-    return np.concatenate([
-        listings(firms, Side.BUY, bids[stays], size),
-        listings(firms, Side.SELL, asks[stays], size),
+    who = desks[stays]
+    size = np.full(len(who), p.maker_quote_t)
+    return joined([
+        floor.rest(who, Side.BUY, bids[stays], size),
+        floor.rest(who, Side.SELL, asks[stays], size),
     ])  # fmt: skip

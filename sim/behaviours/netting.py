@@ -6,8 +6,6 @@ rule admits: units move by trading alone.
 
 import numpy as np
 
-from sim.information import Today
-from sim.parameters import Parameters
 from sim.population import Population
 
 Deal = tuple[int, int, int, int]
@@ -15,11 +13,12 @@ Deal = tuple[int, int, int, int]
 
 
 def deals(
-    people: Population, p: Parameters, today: Today, ready: np.ndarray, need_t: np.ndarray, surplus_t: np.ndarray,
-    min_t: int,
-) -> list[Deal]:  # fmt: skip
-    """Transfers of today. `ready`, bool: approved buyers with a known need; `surplus_t`: known and available."""
-    price = round(p.netting_price * today.close_fen)
+    people: Population, ready: np.ndarray, need_t: np.ndarray, surplus_t: np.ndarray, min_t: int, price: int
+) -> list[Deal]:
+    """Transfers of today at `price` fen.
+
+    `ready`, bool: approved buyers with a known need; `surplus_t`: known and available.
+    """
     left = surplus_t.copy()
     found = []
     for buyer in np.flatnonzero(ready & people.headquarters & (need_t >= min_t)):

@@ -6,11 +6,11 @@ Haste follows the milestone, where one is announced that binds the firm; else th
 
 import numpy as np
 
-from sim.information import Today
+from sim.information import News
 from sim.population import Population
 
 
-def begins(people: Population, today: Today) -> np.ndarray:
-    """Whether each firm's threshold is reached today, bool, shape (firms,)."""
-    reached: np.ndarray = today.days_to_binding(people) < people.procrastination_days
+def begins(people: Population, news: News) -> np.ndarray:
+    """Whether each participant's threshold is reached today, bool, shape (participants,)."""
+    reached: np.ndarray = news.days_to_binding(people) < people.procrastination_days
     return reached

@@ -22,6 +22,7 @@
     for (const { div, figure } of charts) {
       const { data, layout } = resolve(figure);
       if (width) layout.width = width;
+      div.style.height = `${layout.height + 2}px`;
       Plotly.react(div, data, layout, { responsive: true, displayModeBar: false });
     }
   }
