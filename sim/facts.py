@@ -244,6 +244,8 @@ class Banking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     carry: Carry
     source: str
+    known_from: dt.date | None = None
+    """Day from which the rule is public; until then holders doubt that units survive. Absent: known before."""
     base_t: int = 0
     sales_multiple: float = 0.0
     carried_in_share: float = 0.0

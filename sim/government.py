@@ -14,7 +14,7 @@ from engine.records import command, empty_commands
 from sim.facts import Sale
 from sim.floor import Floor
 from sim.market import fund
-from sim.measures import mean_price_fen
+from sim.measures import block_band, mean_price_fen
 from sim.parameters import Parameters
 from sim.port import FIRST_ACCOUNT, GOVERNMENT, Port
 from sim.result import SaleResult
@@ -52,10 +52,12 @@ def hold_sale(
     floor = Floor(port, instrument, day)
     reserve = float(floor_fen(sale, days))
     band = port.rule(Rule.AUCTION_RESERVE_BAND_BP, day, instrument)
-    if band >= 0:
-        close = float(days["close_fen"][-1])
-        reserve = float(np.clip(reserve, close * (BASIS - band) / BASIS, close * (BASIS + band) / BASIS))
     reserve = int(floor.on_tick(np.array(reserve), Side.SELL))
+    if band >= 0:
+        low, high = block_band(int(days["close_fen"][-1]), band)
+        reserve = int(
+            np.clip(reserve, floor.on_tick(np.array(low), Side.SELL), floor.on_tick(np.array(high), Side.BUY))
+        )
     port.issue_to_government(instrument, sale.offered_t)
     announced = port.send(command(
         CommandKind.ANNOUNCE, account=GOVERNMENT, instrument=instrument, side=Side.SELL, qty=sale.offered_t,

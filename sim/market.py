@@ -59,9 +59,14 @@ class Wants:
 
 
 class Market:
-    """One product: `instrument` of the port's venue, under its symbol."""
+    """One product: `instrument` of the port's venue, under its symbol.
 
-    def __init__(self, port: Port, instrument: int, people: Population, p: Parameters, seed: int) -> None:
+    Desks, speculators and noise are there with `main`, the product that is due; others are for who needs them.
+    """
+
+    def __init__(
+        self, port: Port, instrument: int, people: Population, p: Parameters, seed: int, *, main: bool
+    ) -> None:
         self.symbol = port.book.symbols[instrument]
         self.instrument = instrument
         self.books = Books.empty(len(people.emissions_t))
@@ -71,10 +76,11 @@ class Market:
         self._sellers = listing.Sellers(self._count)
         self._closes_fen: list[int] = []
         able = np.flatnonzero(~people.unresponsive & ((people.emissions_t > 0) | people.speculator))
-        self._able = able
+        self._able = able if main else able[:0]
         large = able[np.argsort(-people.emissions_t[able], kind="stable")]
-        self._desks = stream(seed, "desks").choice(large[: max(p.makers, len(large) // 10)], p.makers, replace=False)
-        self._speculators = np.flatnonzero(people.speculator)
+        desks = stream(seed, "desks").choice(large[: max(p.makers, len(large) // 10)], p.makers, replace=False)
+        self._desks = desks if main else desks[:0]
+        self._speculators = np.flatnonzero(people.speculator & main)
 
     # ------------------------------------------------------------------------------------------------------- the day
 
@@ -99,9 +105,10 @@ class Market:
         if not self._open:
             return
         mood, scatter = self._rng.random(self._count), self._rng.standard_normal(len(self._desks))
+        there = self._rng.random(len(self._desks))
         _, for_sale = self._approved()
         self._sellers.quotes(self._people, self._p, self._today, for_sale > 0, self._floors_fen(for_sale), mood)
-        self._send(market_making.rows(self._p, self._today, self._floor, self._desks, scatter), self._rng)
+        self._send(market_making.rows(self._p, self._today, self._floor, self._desks, scatter, there), self._rng)
         self._list()
         self._rounds(MORNING_ROUNDS)
 

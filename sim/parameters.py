@@ -60,12 +60,14 @@ class Parameters:
     listing_size_share: float
     large_listing_share: float
     withholding: float
+    withholding_least: float
     buying_attention: float
     block_habit_t: int
     search_base: float
     search_pressure: float
     search_candidates: int
     search_patience: int
+    activity: float
     noise_clicks: float
     noise_median_t: float
     noise_sigma: float
@@ -85,6 +87,7 @@ class Parameters:
     offset_value: float
     offset_patience_days: float
     glut_discount: float
+    carry_doubt: float
     bid_shading: float
     abatement_attention: float
     backstop_multiple: float

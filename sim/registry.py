@@ -187,12 +187,23 @@ class Registry:
         room: np.ndarray = np.maximum(0, most - (self.offsets_used_t - self.local_offsets_t))
         return room
 
+    def _total_room(self, amounts: np.ndarray) -> np.ndarray:
+        """What the cap on all firms' offsets together leaves each of them, first come first served."""
+        caps = [rule.total_cap_t for rule in self._plan.offsets.rules] if self._plan.offsets else [None]
+        if caps[-1] is None:
+            return amounts
+        left = caps[-1] - int(self.offsets_used_t.sum())
+        room: np.ndarray = np.maximum(0, left - (np.cumsum(amounts) - amounts))
+        return room
+
     def _owned(self, instrument: int, wanted: np.ndarray) -> np.ndarray:
         owned: np.ndarray = np.clip(self._port.units_t(len(self._everyone), instrument), 0, np.maximum(0, wanted))
         return owned
 
     def _take(self, amounts: np.ndarray, instrument: int) -> None:
         """Units leave the accounts, as far as the exchange lets them."""
+        if instrument in self._offsets:
+            amounts = np.minimum(amounts, self._total_room(amounts))
         events = self._port.move(CommandKind.SURRENDER, self._everyone, amounts, instrument)
         done = events[events["kind"] == EventKind.SURRENDERED]
         taken = np.zeros(len(amounts), np.int64)

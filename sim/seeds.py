@@ -60,12 +60,12 @@ class Totals(NamedTuple):
         )
 
 
-def season_checks(plan: SeasonPlan, p: Parameters, seed: int, null_rates: dict[str, float | None]) -> list[Row]:
-    """The checks of one season."""
+def season_checks(
+    plan: SeasonPlan, p: Parameters, seed: int, null_rates: dict[str, float | None], given: dict[str, float]
+) -> list[Row]:
+    """The checks of one season; `given`: what no season contains, by check."""
     season = World(plan, p, seed).run()
-    return checks.run_checks(
-        season, checks.load_records(plan.name), null_rates, {ZERO_INTELLIGENCE: zero_intelligence()}
-    )
+    return checks.run_checks(season, checks.load_records(plan.name), null_rates, given)
 
 
 @cache
@@ -77,8 +77,9 @@ def zero_intelligence() -> float:
 
 def many(plan: SeasonPlan, p: Parameters, seeds: range, null_rates: dict[str, float | None]) -> list[list[Row]]:
     """`season_checks` for each seed, in parallel on this machine's cores."""
-    run = delayed(season_checks)
-    found: list[list[Row]] = Parallel(n_jobs=-1)(run(plan, p, seed, null_rates) for seed in seeds)
+    given = {ZERO_INTELLIGENCE: zero_intelligence()}
+    one = delayed(season_checks)
+    found: list[list[Row]] = Parallel(n_jobs=-1)(one(plan, p, seed, null_rates, given) for seed in seeds)
     return found
 
 

@@ -64,9 +64,7 @@ class World:
         self._sales: list[SaleResult] = []
         self._evenings = due_dates(plan)
         units = plan.offsets.units if plan.offsets else []
-        self._offset_markets = {
-            number: self._market(unit.symbol) for number, unit in enumerate(units)
-        }  # fmt: skip
+        self._offset_markets = {number: self._market(unit.symbol) for number, unit in enumerate(units)}
         symbols = [unit.symbol for unit in units]
         self._main = (
             self._offset_markets[symbols.index(plan.product.symbol)]
@@ -77,7 +75,8 @@ class World:
         self._markets = [*offset_markets, self._main]
 
     def _market(self, symbol: str) -> Market:
-        return Market(self.port, self.plan.instrument(symbol), self.people, self.p, self.seed)
+        main = symbol == self.plan.product.symbol
+        return Market(self.port, self.plan.instrument(symbol), self.people, self.p, self.seed, main=main)
 
     def run(self, progress: Progress | None = None) -> Season:
         """All days, then what is left to do. Returns the finished season; the venue asserts its invariants."""
@@ -233,14 +232,16 @@ class World:
         )
 
     def _scarcity(self, day: np.datetime64) -> float:
-        """What a published surplus of the whole market does to the value of a unit, at most 1."""
+        """What a published surplus, and doubt about carrying over, do to the value of a unit, at most 1."""
+        known = self.plan.banking.known_from
+        sure = 1.0 if known is None or day >= np.datetime64(known) else 1 - self.p.carry_doubt
         notice = self.plan.last(DateKind.SUPPLY_KNOWN)
         if notice is None or day < notice.known_day:
-            return 1.0
+            return sure
         people = self.people
         supply = int((people.free_t + people.carried_t).sum())
         surplus = max(0.0, supply / max(int(people.duty_t.sum()), 1) - 1)
-        return float(np.exp(-self.p.glut_discount * surplus))
+        return sure * float(np.exp(-self.p.glut_discount * surplus))
 
     def _dying(self, news: News, position_t: np.ndarray) -> tuple[np.ndarray, int]:
         """(whose next surplus unit would not survive the season, days until then)."""
@@ -278,7 +279,7 @@ class World:
     def _sell(self, sale: Sale, day: np.datetime64) -> None:
         instrument = self.plan.instrument(sale.symbol)
         days = measures.day_table(self.plan.days, self.port.events(), [], self._main.instrument)[:-1]
-        need = np.where(self._known, np.maximum(0, -self._main.position_t()), 0)
+        need = np.where(self.people.emissions_t > 0, np.maximum(0, -self._main.position_t()), 0)
         mood = stream(self.seed, f"sale {sale.symbol} {day}").random(self.count)
         result, trades = hold_sale(
             sale, self.port, instrument, self.p, day, days, need, self._main.most_fen(), mood

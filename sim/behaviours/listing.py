@@ -58,7 +58,8 @@ class Sellers:
         inside = (price >= today.low_fen) & (price <= today.high_fen)
         trend = today.close_fen / today.reference_fen - 1
         large = for_sale_t > floor.max_t
-        chance = p.listing_attention * np.where(large, p.large_listing_share, 1.0) * np.exp(-p.withholding * trend)
+        mood = max(p.withholding_least, float(np.exp(-p.withholding * trend)))
+        chance = p.listing_attention * np.where(large, p.large_listing_share, 1.0) * mood
         who = np.flatnonzero(ready & inside & (attention < chance))
         ask = price[who]
         shown = np.clip(np.ceil(p.listing_size_share * for_sale_t[who]), 1, floor.max_t).astype(np.int64)

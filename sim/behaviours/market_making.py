@@ -12,13 +12,19 @@ LIMIT_SHARE = 0.5
 """A desk stays out when its quote would use more than this share of the way to a price limit."""
 
 
-def rows(p: Parameters, today: Today, floor: Floor, desks: np.ndarray, scatter: np.ndarray) -> np.ndarray:
-    """Today's quotes of `desks` as COMMAND rows: a bid and an ask each; `scatter`: one standard normal a desk."""
+def rows(
+    p: Parameters, today: Today, floor: Floor, desks: np.ndarray, scatter: np.ndarray, mood: np.ndarray
+) -> np.ndarray:
+    """Today's quotes of `desks` as COMMAND rows: a bid and an ask each.
+
+    `scatter`: one standard normal and `mood` one uniform a desk; on a quiet market a desk is not there every day.
+    """
     half = p.maker_half_spread * np.exp(0.3 * scatter)
     asks = floor.on_tick(today.close_fen * (1 + half), Side.SELL)
     bids = floor.on_tick(today.close_fen * (1 - half), Side.BUY)
     room_up, room_down = today.high_fen - today.close_fen, today.close_fen - today.low_fen
     stays = (asks - today.close_fen < LIMIT_SHARE * room_up) & (today.close_fen - bids < LIMIT_SHARE * room_down)
+    stays &= mood < p.activity
     who = desks[stays]
     size = np.full(len(who), p.maker_quote_t)
     return joined([

@@ -10,7 +10,9 @@ Click = tuple[int, int, int]
 
 def day_clicks(p: Parameters, firms: np.ndarray, rng: np.random.Generator, max_t: int) -> list[Click]:
     """Today's clicks: a Poisson number, lognormal sizes; `firms` are those that may trade."""
-    count = int(rng.poisson(p.noise_clicks))
+    if len(firms) == 0:
+        return []
+    count = int(rng.poisson(p.activity * p.noise_clicks))
     sizes = np.clip(np.round(p.noise_median_t * np.exp(p.noise_sigma * rng.standard_normal(count))), 1, max_t)
     who = rng.choice(firms, count)
     sides = rng.integers(1, 3, count)

@@ -18,7 +18,7 @@ def wishes(
     `who`: numbers of the speculators, shape (n,); over all participants: `holds_t` units free to sell, `mood` one
     uniform and `scatter` one standard normal each. A follower's limit is beyond the close, a contrarian's within it.
     """
-    awake = who[mood[who] < p.speculator_attention]
+    awake = who[mood[who] < p.activity * p.speculator_attention]
     follows = awake % 2 == 0
     move = np.log(today.close_fen / today.reference_fen) + p.speculator_signal * scatter[awake]
     signal = np.where(follows, move, -move)

@@ -74,10 +74,10 @@ def offsets(season: Season, announced: list[Row], symbol: str) -> str:
         discount = "" if name == symbol or not mean or not of_main else figures.percent(1 - mean / of_main)
         rows.append(("", [code(name), f"{_qty(days).sum():,}", f"{traded} / {days.size}", _price(mean),
                           _price(float(days["close_fen"][-1])), discount]))  # fmt: skip
-    columns = ["product | 产品", "traded, t | 成交量，吨", "days with trade | 有成交的天数", "mean, CNY/t | 均价，元/吨",
-               "last close | 末日收盘价", "below the allowance | 较配额折价"]  # fmt: skip
+    columns = ["product | 产品", "traded, t | 成交量，吨", "days with trade | 有成交的天数",
+               "mean, CNY/t | 均价，元/吨", "last close | 末日收盘价", "below the allowance | 较配额折价"]  # fmt: skip
     return section("Offsets traded beside | 同场交易的抵消信用", chart("offsets", data, layout, caption),
-                   table(columns, rows, numbers=range(1, 6)))  # fmt: skip
+                   table(columns, rows, "cards", range(1, 6)))  # fmt: skip
 
 
 def _sale(sale: SaleResult) -> tuple[str, list[str]]:
@@ -108,4 +108,4 @@ def sales(season: Season) -> str:
                "sold, t | 成交量，吨", "mean price, CNY/t | 成交均价，元/吨", "outcome | 结果"]  # fmt: skip
     rows = [_sale(sale) for sale in season.sales]
     return section("Sales by the government 有偿发放 | 政府有偿发放", paragraph(intro),
-                   table(columns, rows, numbers=range(2, 6)))  # fmt: skip
+                   table(columns, rows, "cards", range(2, 6)))  # fmt: skip

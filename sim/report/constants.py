@@ -67,8 +67,8 @@ BEFORE = (
 )
 AFTER = (
     "Where there is a record, it consists of daily figures, which cannot identify what happens inside a day: how "
-    "orders are placed, how block partners find each other, spread and depth are assumptions that give plausible days, not "
-    "findings. Another seed gives another season: read one run as one draw. | "
+    "orders are placed, how block partners find each other, spread and depth are assumptions that give plausible days, "
+    "not findings. Another seed gives another season: read one run as one draw. | "
     "实际数据（如有）只有日度数据，无法识别日内机制：如何挂单、大宗协议如何寻找对手、价差与深度，"
     "都是能产生合理结果的假设，而非结论。换一个随机种子就是另一个季度：一次运行只是一次抽样。"
 )

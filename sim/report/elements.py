@@ -19,6 +19,12 @@ def both(text: Text) -> Both:
     return {"en": en, "zh": zh}
 
 
+def capital(text: Text) -> Both:
+    """The same as the beginning of a line."""
+    words = both(text)
+    return words | {"en": words["en"][:1].upper() + words["en"][1:]}
+
+
 def say(text: Text, tag: str = "span", css: str = "") -> str:
     """An element whose text follows the language switch."""
     words = both(text)

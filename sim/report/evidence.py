@@ -89,8 +89,9 @@ def realism(summary: Row) -> str:
                "kind | 类别", "null passes | 零模型通过率", "verdict | 结论", "note | 备注"]  # fmt: skip
     legend = "".join(f"<li>{_tag(kind)} {say(why)}</li>" for kind, why in CHECK_KINDS.items())
     left_out = "".join(f"<li>{code(name)}: {cell(why)}</li>" for name, why in records.not_asked.items())
+    why = "General checks not asked of this season, and why: | 本季不适用的通用检验及原因（英文原文）："
     not_asked = "" if not left_out else (
-        paragraph("General checks not asked of this season, and why: | 本季不适用的通用检验及原因（英文原文）：", "quiet")
+        paragraph(why, "quiet")
         + f'<ul class="quiet">{left_out}</ul>'
     )  # fmt: skip
     return section(

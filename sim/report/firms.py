@@ -139,6 +139,7 @@ def _by_size(firms: np.ndarray) -> str:
     data = [
         bar(name, names, [float(part[d].mean()) if d.size else None for d in tenths], color, "%{y:.1%}")
         for part, name, color in parts
+        if part.any()
     ]
     short_t = [int(firms["shortfall_t"][d].sum()) for d in tenths]
     unit = scale(max(short_t))
@@ -151,8 +152,8 @@ def _by_size(firms: np.ndarray) -> str:
         "yaxis2": axis(titled("shortfall | 缺口", unit.name), domain=[0, 0.46], rangemode="tozero"),
     }  # fmt: skip
     caption = (
-        "Share of firms that surrendered 清缴 in full by the deadline, or late, or never, and tonnes missing in the end, "
-        "by firm size. | 按企业规模划分：按时、逾期补足、未足额清缴的企业占比，以及最终缺口吨数。"
+        "Share of firms that surrendered 清缴 in full by the deadline, or late, or never, and tonnes missing in the "
+        "end, by firm size. | 按企业规模划分：按时、逾期补足、未足额清缴的企业占比，以及最终缺口吨数。"
     )
     single, who = firms["group"] == -1, []
     for name, chosen in zip(names, tenths, strict=True):
@@ -210,6 +211,6 @@ def whereabouts(season: Season) -> str:
             f"Cash paid in and not out again {paid} CNY, in accounts {there} CNY. | 净入金{paid}元，账户合计{there}元。"
         ),
         "</div>",
-        table(columns, rows, numbers=range(1, 6)),
+        table(columns, rows, "cards", range(1, 6)),
         paragraph("Issued = held + surrendered + taken back + unsold. | 发放＝持有＋清缴＋收回注销＋未售。", "quiet"),
     )

@@ -27,7 +27,7 @@ def _same(text: str) -> Both:
 def _volume(summary: Row, modes: dict[str, Both]) -> tuple[Text, Text]:
     """Tonnes, and what stands beside the screen."""
     volume = summary["volume_t"]
-    en, zh = ["traded"], ["成交"]
+    en, zh = ["traded"], ["成交量"]
     for mode in ("block", "auction"):
         if mode in modes and volume[mode]:
             share = figures.percent(volume[mode] / volume["total"])

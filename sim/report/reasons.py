@@ -1,5 +1,8 @@
 """Who is long and who is short, and why; what the season achieved. Both come in with the summary, ready measured."""
 
+from html import escape
+from textwrap import wrap
+
 from sim import figures
 from sim.report.charts import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SKY, Scale, axis, chart, scale, titled
 from sim.report.elements import Both, Row, Text, both, figures_grid, paragraph, say, section, table
@@ -19,26 +22,47 @@ REASONS = {
 }
 """Name and colour of each reason, in the order in which they are taken."""
 CLASSES = {
-    "coal_large": "coal above 300 MW | 300MW等级以上常规燃煤",
-    "coal_small": "coal up to 300 MW | 300MW等级及以下常规燃煤",
+    "coal_large": "coal above 300 MW | 300MW以上燃煤",
+    "coal_small": "coal to 300 MW | 300MW及以下燃煤",
     "unconventional": "gangue, slurry, fluidised bed | 非常规燃煤",
     "gas": "gas | 燃气",
 }
 ALL = "all"
 """`unit_class` of a whole sector."""
+NARROW = 16
+"""Characters of a line of a short name."""
 TOLD = 2
 """Reasons named in the table."""
 LEAST_SHARE = 0.0005
 """Of emissions; a smaller reason is not named."""
 
 
-def _name(row: Row) -> Both:
-    sector = {"en": row["sector"], "zh": row["sector_zh"]}
-    if row["unit_class"] == ALL:
-        return sector
+def _sector(row: Row) -> Both:
+    return {"en": row["sector"], "zh": row["sector_zh"]}
+
+
+def _class(row: Row) -> Both:
     unit = row["unit_class"]
-    known = both(CLASSES[unit]) if unit in CLASSES else {"en": unit, "zh": unit}
-    return {language: f"{sector[language]}: {known[language]}" for language in ("en", "zh")}
+    return both(CLASSES[unit]) if unit in CLASSES else {"en": unit, "zh": unit}
+
+
+def _name(row: Row) -> Both:
+    if row["unit_class"] == ALL:
+        return _sector(row)
+    sector, unit = _sector(row), _class(row)
+    return {"en": f"{sector['en']}: {unit['en']}", "zh": f"{sector['zh']}：{unit['zh']}"}
+
+
+def _inert(words: Both) -> Both:
+    """Plotly reads some HTML in texts."""
+    return {language: escape(text, quote=False) for language, text in words.items()}
+
+
+def _short(row: Row) -> Both:
+    """A name for the axis of a narrow chart; a class stands below its sector anyway."""
+    words = _sector(row) if row["unit_class"] == ALL else _class(row)
+    return {"en": "<br>".join(escape(part, quote=False) for part in wrap(words["en"], NARROW)),
+            "zh": escape(words["zh"], quote=False)}  # fmt: skip
 
 
 def _reason(name: str) -> Both:
@@ -58,24 +82,25 @@ def _because(row: Row) -> Both:
 
 def _chart(rows: list[Row]) -> str:
     """Reasons of each row as bars that add up to its surplus, as shares of its emissions."""
-    names = [_name(row) for row in rows][::-1]
-    down = rows[::-1]
+    places = list(range(len(rows)))
+    names = {"wide": [_inert(_name(row)) for row in rows], "narrow": [_short(row) for row in rows]}
+    look: Row = {"y": places, "hovertemplate": "%{x:+.2%}"}
     data: list[Row] = []
     for reason, (words, color) in REASONS.items():
-        shares = [row["reasons_t"].get(reason, 0) / max(row["emissions_t"], 1) for row in down]
+        shares = [row["reasons_t"].get(reason, 0) / max(row["emissions_t"], 1) for row in rows]
         if any(abs(share) >= LEAST_SHARE for share in shares):
-            data.append({"type": "bar", "orientation": "h", "name": both(words), "x": shares, "y": names,
-                         "marker": {"color": color}, "hovertemplate": "%{x:+.2%}"})  # fmt: skip
-    surplus = [row["surplus_t"] / max(row["emissions_t"], 1) for row in down]
-    diamond = {"symbol": "diamond", "size": 10, "color": INK}
+            data.append({"type": "bar", "orientation": "h", "name": both(words), "x": shares,
+                         "marker": {"color": color}, **look})  # fmt: skip
+    surplus = [row["surplus_t"] / max(row["emissions_t"], 1) for row in rows]
     data.append({"type": "scatter", "mode": "markers", "name": both("Surplus or deficit | 盈缺"), "x": surplus,
-                 "y": names, "marker": diamond, "hovertemplate": "%{x:+.2%}"})  # fmt: skip
+                 "marker": {"symbol": "diamond", "size": 10, "color": INK}, **look})  # fmt: skip
     legend = len(data) * 22
     layout = {
         "height": {"wide": 130 + 44 * len(rows) + legend // 3, "narrow": 110 + 52 * len(rows) + legend},
-        "barmode": "relative", "hovermode": "y unified", "margin": {"l": 10, "r": 14, "t": 16, "b": 40},
-        "xaxis": axis("of verified emissions | 占核查排放量", tickformat="+.0%"),
-        "yaxis": axis(type="category", tickfont={"size": {"wide": 12, "narrow": 10}}),
+        "barmode": "relative", "hovermode": "closest", "margin": {"l": 10, "r": 14, "t": 16, "b": 40},
+        "xaxis": axis("of verified emissions | 占核查排放量", tickformat=".0%"),
+        "yaxis": axis(tickvals=places, ticktext=names, tickfont={"size": {"wide": 12, "narrow": 11}},
+                      range=[len(rows) - 0.5, -0.5], showgrid=False, zeroline=False),
     }  # fmt: skip
     caption = (
         "What each thing adds to the free allocation 免费配额 less what is due, as a share of emissions; the bars add "
@@ -117,7 +142,7 @@ def long_and_short(summary: Row) -> str:
         f"交易之前，全体企业合计{state[1]}，为应清缴量的{abs(surplus) / duty:.1%}。"
     )
     return section("Who is long and short, and why | 谁盈谁缺，为什么", paragraph(intro), _chart(rows),
-                   table(columns, [_row(row, unit) for row in rows], "small why", range(1, 7)))  # fmt: skip
+                   table(columns, [_row(row, unit) for row in rows], "cards why", range(1, 7)))  # fmt: skip
 
 
 def achieved(summary: Row) -> str:

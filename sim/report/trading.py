@@ -25,7 +25,7 @@ from sim.report.charts import (
     titled,
     values,
 )
-from sim.report.elements import Both, Row, both, paragraph, say, section
+from sim.report.elements import Both, Row, both, capital, paragraph, say, section
 from sim.result import Season
 
 COLORS = {"listed": GREEN, "block": ORANGE, "auction": PINK}
@@ -82,11 +82,11 @@ def price_and_volume(season: Season, announced: list[Row], modes: dict[str, Both
     unit = scale(float(season.total_qty_t.max(initial=0)))
     for mode in used(season, modes):
         qty = values(days[f"{mode}_qty_t"], unit.per)
-        data.append(bar(modes[mode], x, qty, COLORS[mode], hover(unit.name), yaxis="y2"))
+        data.append(bar(capital(modes[mode]), x, qty, COLORS[mode], hover(unit.name), yaxis="y2"))
     layout = marks(announced, season, 550, titles=True) | {
         "barmode": "stack", "xaxis": time_axis(season, anchor="y2"),
         "yaxis": axis("CNY/t | 元/吨", domain=[0.46, 1]),
-        "yaxis2": axis(titled("a day | 每日", unit.name), domain=[0, 0.4], rangemode="tozero"),
+        "yaxis2": axis(titled("traded a day | 日成交量", unit.name), domain=[0, 0.4], rangemode="tozero"),
     }  # fmt: skip
     screen, idle = modes["listed"], int((days["listed_qty_t"] == 0).sum())
     stood = both(
@@ -118,7 +118,7 @@ def monthly(season: Season, summary: Row) -> str:
     months = sorted(simulated.keys() | record.volume_t.keys())
     every = [volume for source in (simulated, record.volume_t) for volume in source.values()]
     unit = scale(max(every, default=0))
-    digits = 1 if max(every, default=0) < 100 * unit.per else 0
+    digits = 1 if max(every, default=0) < 1e3 * unit.per else 0
     data = [
         bar(name, months, [volume_t[month] / unit.per if month in volume_t else None for month in months], color,
             hover(unit.name), textposition="outside", cliponaxis=False, constraintext="none",
@@ -151,7 +151,7 @@ def shares_of_modes(season: Season, modes: dict[str, Both]) -> str:
         few = len(months) <= 12
         label = {"texttemplate": {"wide": "%{y:.0%}", "narrow": "%{y:.0%}" if few else ""},
                  "textposition": "inside", "insidetextfont": {"color": "#000"}}  # fmt: skip
-        data.append(bar(modes[mode], months, share, COLORS[mode], "%{y:.1%}", **label))
+        data.append(bar(capital(modes[mode]), months, share, COLORS[mode], "%{y:.1%}", **label))
     layout = {"height": 350, "barmode": "stack", "xaxis": month_axis(months),
               "yaxis": axis("share of tonnes | 成交量占比", tickformat=".0%", range=[0, 1])}  # fmt: skip
     named = {language: " / ".join(modes[mode][language] for mode in shown) for language in ("en", "zh")}

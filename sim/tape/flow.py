@@ -281,14 +281,16 @@ def prices_around(mean_fen: float, qty_t: np.ndarray, limits: tuple[int, int], t
     """Prices (fen, int64, shape (n,)) inside the limits whose mean by quantity is within a tick of `mean_fen`."""
     low, high = -(-limits[0] // tick_fen), limits[1] // tick_fen
     ticks = round(mean_fen / tick_fen) + rng.integers(-_SPREAD, _SPREAD + 1, len(qty_t))
-    ticks, order = ticks.clip(low, high), rng.permutation(len(qty_t))
-    for _ in range(4 * _SPREAD):
-        lacking = mean_fen / tick_fen * int(qty_t.sum()) - int((ticks * qty_t).sum())
+    ticks, order, wanted = ticks.clip(low, high), rng.permutation(len(qty_t)), mean_fen / tick_fen * int(qty_t.sum())
+    while True:
+        lacking = wanted - int((ticks * qty_t).sum())
         step = 1 if lacking > 0 else -1
-        movable = order[(ticks[order] + step).clip(low, high) == ticks[order] + step]
+        movable = order[(low <= ticks[order] + step) & (ticks[order] + step <= high)]
         moved = movable[: np.searchsorted(np.cumsum(qty_t[movable]), abs(lacking), "right")]
-        if len(moved) == 0:
-            break
+        if len(moved) == 0:  # no longer many at once: the one that comes nearest, while that is nearer
+            moved = movable[np.argsort(np.abs(abs(lacking) - qty_t[movable]), kind="stable")[:1]]
+            if len(moved) == 0 or qty_t[moved[0]] >= 2 * abs(lacking):
+                break
         ticks[moved] += step
     prices: np.ndarray = ticks * tick_fen
     return prices
@@ -304,14 +306,18 @@ def _trades_of(
     ending = 0 if math.isnan(wanted.close_fen) else rules.rule(Rule.CLOSE_TRADES)
     qty = sizes(wanted.qty_t, MEAN_T, rng, least_t=least, most_t=most, lot_t=rules.lot_t, count=ending + 1)
     if len(qty) > ending > 0:
-        small = np.argsort(qty, kind="stable")[:ending]
-        qty = np.concatenate([np.delete(qty, small), qty[small]])
-        total, last = int(qty.sum()), int(qty[-ending:].sum())
-        before = (wanted.mean_fen * total - wanted.close_fen * last) / (total - last)
-        if limits[0] <= before <= limits[1]:
-            close = round(wanted.close_fen / tick) * tick
-            prices = prices_around(before, qty[:-ending], limits, tick, rng)
-            return qty, np.concatenate([prices, np.full(ending, close)]), ending
+        ascending = np.sort(qty)
+        last, close = ascending[:ending].copy(), round(wanted.close_fen / tick) * tick
+        first = rng.permutation(ascending[ending:])
+        for _ in range(2):
+            before = (wanted.mean_fen * int(qty.sum()) - close * int(last.sum())) / int(first.sum())
+            if limits[0] <= before <= limits[1]:
+                prices = prices_around(before, first, limits, tick, rng)
+                return np.concatenate([first, last]), np.concatenate([prices, np.full(ending, close)]), ending
+            spare = last - -(-least // rules.lot_t) * rules.lot_t  # once more with the last ones as small as may be
+            if first[-1] + spare.sum() > most:
+                break
+            first[-1], last = first[-1] + spare.sum(), last - spare
     return qty, prices_around(wanted.mean_fen, qty, limits, tick, rng), 0
 
 
@@ -348,7 +354,8 @@ class _Part(NamedTuple):
 
 
 def draw_orders(plan: Plan, rules: DayRules, traders: int, most_t: int, rng: np.random.Generator) -> Orders:
-    """The messages of a day: half of the traders buy on it, the others sell, so that nobody meets himself.
+    """The messages of a day: half of the traders buy on it, the others sell, so that nobody meets himself. They take
+    turns, drawn anew each day, so that no holding grows more than it must.
 
     Parameters
     ----------
@@ -360,7 +367,7 @@ def draw_orders(plan: Plan, rules: DayRules, traders: int, most_t: int, rng: np.
     cash, units = np.zeros(traders, np.int64), np.zeros(traders, np.int64)
     if plan.public.qty_t and rules.public is not None:
         qty, fen, ending = _trades_of(plan.public, rules, rng, most_t)
-        who = rng.choice(buyers, len(qty)), rng.choice(sellers, len(qty))
+        who = np.resize(buyers, len(qty)), np.resize(sellers, len(qty))
         parts.append(_public(rules, rules.public, qty, fen, ending, who, rng))
         offers = rules.public == TradingMode.OFFER
         _count(cash, units, qty, fen, who, rules.rule(Rule.OFFER_FEE_BUY_BP if offers else Rule.SCREEN_FEE_BUY_BP))
@@ -370,7 +377,7 @@ def draw_orders(plan: Plan, rules: DayRules, traders: int, most_t: int, rng: np.
                     lot_t=rules.lot_t)  # fmt: skip
         around = plan.public.mean_fen if plan.public.qty_t else rules.reference_fen
         fen = prices_around(plan.block.mean_fen, qty, rules.block_fen(around), rules.tick_fen, rng)
-        who = rng.choice(buyers, len(qty)), rng.choice(sellers, len(qty))
+        who = np.resize(buyers[::-1], len(qty)), np.resize(sellers[::-1], len(qty))
         parts.append(_blocks(rules, qty, fen, who, rng))
         _count(cash, units, qty, fen, who, rules.rule(Rule.BLOCK_FEE_BUY_BP))
     return Orders(_in_order(parts), cash, units)
