@@ -23,6 +23,9 @@ import typer
 
 T = TypeVar("T")
 
+_WIDE = 150
+"""Columns of a terminal that has room for titles in two languages."""
+
 Progress = Callable[[int, int], None]
 """Told (done, of how many)."""
 
@@ -112,6 +115,79 @@ def replay(
     return run(scenario, seed, None if out is None else Path(out), engine, progress, through)
 
 
+def replay_tape(
+    tape: str | Path,
+    rules: str,
+    scale: int = 1,
+    seed: int = 1,
+    out: str | Path | None = None,
+    product: str | None = None,
+    first: str | None = None,
+    last: str | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Send a recorded daily tape through the engine as a load: a load generator, not a simulation.
+
+    Parameters
+    ----------
+    tape : daily CSV: date, volume, and a mean price, an amount or a close, under English or Chinese names
+    rules : name of a shipped rulebook, see `emex rules`, or path of a TOML file
+    scale : times the recorded volume, in as many times the messages
+    seed : decides sizes, sides and who trades
+    out : folder for days.parquet, events.parquet, run.json; None = write nothing
+    product : rows of this product, or of a pattern such as "TJEA*"; None: the file has one product
+    first, last : from that day to that day, such as 2021-11-01; None: no end
+    progress : called with (days done, of how many)
+
+    Returns
+    -------
+    dict
+        What `emex replay --tape … --json` prints.
+    """
+    import datetime as dt
+
+    from sim.tape.run import replay_tape as run
+
+    begin, end = (
+        None if day is None else _parsed(option, day, dt.date.fromisoformat)
+        for option, day in (("--first", first), ("--last", last))
+    )
+    folder = None if out is None else Path(out)
+    return run(
+        Path(tape), rules, scale=scale, seed=seed, out=folder, product=product, first=begin, last=end, progress=progress
+    )
+
+
+def fit(
+    series: str | Path,
+    scenario: str,
+    rules: str | None = None,
+    product: str | None = None,
+    trials: int = 40,
+    seeds: int = 8,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Estimate a season's fitted parameters from a daily series of volume and price.
+
+    Parameters
+    ----------
+    series : CSV with date, volume and price columns, under English or Chinese names
+    scenario : whose dates, firms, rules and fitted parameters hold
+    rules : another rulebook than the scenario's
+    product : whose rows, where the file has several products
+    trials, seeds : how long to search
+    progress : called with (trials done, of how many)
+
+    Returns
+    -------
+    dict
+        What `emex fit --json` prints.
+    """
+    from sim.own import fit_own
+
+    return fit_own(Path(series), scenario, rules, product, trials, seeds, progress)
+
+
 def match(rules: str, orders: str | Path, events: str | Path | None = None, engine: str = "fast") -> dict[str, Any]:
     """Run a file of commands through an engine.
 
@@ -132,9 +208,13 @@ def match(rules: str, orders: str | Path, events: str | Path | None = None, engi
     return match_file(rules, Path(orders), None if events is None else Path(events), engine)
 
 
-@app.command("replay", epilog="Example: emex replay cea-2021 --seed 2 --out out/second")
+@app.command(
+    "replay",
+    epilog="Examples: emex replay cea-2021 --seed 2 --out out/second; "
+    "emex replay --tape daily.csv --rules cn-cea --scale 100",
+)
 def _replay(
-    scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="Name from `emex scenarios`.")],
+    scenario: Annotated[str | None, typer.Argument(metavar="SCENARIO", help="Name from `emex scenarios`.")] = None,
     *,
     seed: Annotated[int, typer.Option(min=0, help="Decides all luck; same seed, same season.")] = 1,
     out: Annotated[
@@ -144,13 +224,34 @@ def _replay(
     via: Annotated[
         Via, typer.Option(help="Trade in this process, or through a journaled gateway started for it.")
     ] = Via.PROCESS,
+    tape: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="A daily CSV to follow, no season: a load, not a simulation."),
+    ] = None,
+    rules: Annotated[str | None, typer.Option(metavar="MARKET", help="Rulebook that the tape trades under.")] = None,
+    scale: Annotated[int | None, typer.Option(min=1, max=10_000, help="Times the tape's volume and messages.")] = None,
+    product: Annotated[str | None, typer.Option(help="Of a tape with several: one, or a pattern: 'TJEA*'.")] = None,
+    first: Annotated[str | None, typer.Option(metavar="DATE", help="Of the tape, from that day on.")] = None,
+    last: Annotated[str | None, typer.Option(metavar="DATE", help="Of the tape, up to that day.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a compliance season.
 
     Prints what happened and the realism checks; writes report.html, events.parquet, prices.parquet and run.json.
     Through a gateway the same orders give the same events; its journal is replayed and written beside them.
+
+    With --tape a recorded daily file is followed instead: volume and mean price of each day come out of the engine as
+    recorded, --scale times as much. That is a load generator: no realism check is run on it.
     """
+    if tape is not None:
+        _expect(scenario is None, "SCENARIO", scenario, "none beside --tape")
+        _expect(via is Via.PROCESS and engine is EngineName.FAST, "--via, --engine", f"{via}, {engine}", "neither")
+        _replay_tape(tape, rules, scale or 1, seed, out, product, first, last, as_json=as_json)
+    given = {"--rules": rules, "--scale": scale, "--product": product, "--first": first, "--last": last}
+    for option, value in given.items():
+        _expect(value is None, option, value, "--tape FILE beside it")
+    if scenario is None:
+        raise _bad("SCENARIO", None, "a name from `emex scenarios`, or --tape FILE with --rules MARKET")
     folder = out or Path("out") / scenario
     _announce_compiling(engine)
     with _progress_bar() as progress:
@@ -163,12 +264,54 @@ def _replay(
     _exit(failed=not summary["conserved"] or (journal is not None and not journal["held"]))
 
 
+def _replay_tape(
+    tape: Path, rules: str | None, scale: int, seed: int, out: Path | None, product: str | None, first: str | None,
+    last: str | None, *, as_json: bool,
+) -> None:  # fmt: skip
+    """`replay --tape`. A day that cannot be followed is a finding with its reason; a refused message is a failure."""
+    if rules is None:
+        raise _bad("--rules", None, "a MARKET beside --tape")
+    folder = out or Path("out") / f"tape-{tape.stem}"
+    _announce_compiling(EngineName.FAST)
+    with _progress_bar() as progress:
+        summary = replay_tape(tape, rules, scale, seed, folder, product, first, last, progress)
+    from sim.tape.run import print_tape
+
+    _show(summary, print_tape, as_json=as_json)
+    print(f"days: {folder / 'days.parquet'}", file=sys.stderr if as_json else sys.stdout)
+    _exit(failed=not summary["conserved"] or bool(summary["refused"]))
+
+
+@app.command("fit", epilog="Example: emex fit daily.csv --scenario hbea-2017")
+def _fit(
+    series: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV: date, volume, price.")],
+    *,
+    scenario: Annotated[str, typer.Option(help="Whose dates, firms, rules and fitted parameters hold.")],
+    rules: Annotated[str | None, typer.Option(metavar="MARKET", help="Another rulebook than the scenario's.")] = None,
+    product: Annotated[str | None, typer.Option(help="Of a file with several: one, or a pattern: 'TJEA*'.")] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Parameter sets to try.")] = 40,
+    seeds: Annotated[int, typer.Option(min=2, help="Seasons for each.")] = 8,
+    as_json: JsonOption = False,
+) -> None:
+    """Estimate a season's fitted parameters from your own daily series.
+
+    Prints the estimates with what the seeds cannot tell apart, what stays unmet, and figures the fit did not use.
+    """
+    _announce_compiling(EngineName.FAST)
+    with _progress_bar("trials") as progress:
+        summary = fit(series, scenario, rules, product, trials, seeds, progress)
+    from sim.own import print_fit
+
+    _show(summary, print_fit, as_json=as_json)
+    _exit(failed=bool(summary["unmet"]))
+
+
 @app.command("scenarios", epilog="Example: emex scenarios --json")
 def _scenarios(*, as_json: JsonOption = False) -> None:
     """List the seasons that can be replayed."""
     from sim.season import list_scenarios
 
-    _show(list_scenarios(), _print_titles, as_json=as_json)
+    _show(list_scenarios(), _print_seasons, as_json=as_json)
 
 
 @app.command(
@@ -599,6 +742,18 @@ def _parsed(option: str, text: str, parse: Callable[[str], T]) -> T:
         raise EmexError(f"{option}: {error}") from None
 
 
+def _bad(option: str, value: object, expected: str) -> Exception:
+    """An error about an option."""
+    from engine.errors import EmexError
+
+    return EmexError(f"{option}: got {value!r}, expected {expected}")
+
+
+def _expect(held: bool, option: str, value: object, expected: str) -> None:  # noqa: FBT001  (reads as an assertion)
+    if not held:
+        raise _bad(option, value, expected)
+
+
 def _show(result: T, print_it: Callable[[T, Any], None], *, as_json: bool) -> None:
     """`result` on standard output: as JSON, or as `print_it` shows it on a rich console."""
     if as_json:
@@ -615,6 +770,21 @@ def _print_titles(rows: list[dict[str, Any]], console: Any) -> None:
     table = Table("name", "title", box=None)
     for row in rows:
         table.add_row(row["name"], "\n".join(filter(None, (row["title"], row.get("title_zh")))))
+    console.print(table)
+
+
+def _print_seasons(rows: list[dict[str, Any]], console: Any) -> None:
+    """One line each; the Chinese title where the terminal is wide."""
+    from rich.table import Table
+
+    table = Table(box=None)
+    table.add_column("name", no_wrap=True, min_width=max(len(row["name"]) for row in rows))
+    table.add_column("title", no_wrap=True, overflow="ellipsis")
+    wide = console.width >= _WIDE
+    if wide:
+        table.add_column("标题", no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        table.add_row(row["name"], row["title"], *([row["title_zh"]] if wide else []))
     console.print(table)
 
 

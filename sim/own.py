@@ -3,8 +3,8 @@
     CSV (sim/tape/read.py) -> the same measures as a simulated season -> those aimed at -> sim/fit.py
                                                                       -> the others: a check on what was not used
 
-The scenario gives dates, firms and rules; its own record is not looked at. A day that the scenario trades and the series
-leaves out had no trade. This file may not change a scenario.
+The scenario gives dates, firms and rules; its own record is not looked at. A day that the scenario trades and the
+series leaves out had no trade. This file may not change a scenario.
 """
 
 import datetime as dt
@@ -147,7 +147,7 @@ def fit_own(
     product : whose rows of the file, where it has several
 
     Returns `parameters` [{name, value, low, high, start}] (low to high: what the noise of the seeds cannot tell apart),
-    `aimed` and `not_used` [{name, recorded, low, high, value, held}] (medians and shares of seeds held, of fresh seeds),
+    `aimed` and `not_used` [{name, recorded, low, high, value, held}] (medians, and shares of fresh seeds that hold),
     `unmet` names of aimed checks whose median is outside, `profile_distance` {fitted, uniform} (total variation between
     monthly shares), `loss`, `noise`, `trials`, `seeds`. Raises `ScenarioError`.
     """
@@ -217,7 +217,8 @@ def print_fit(summary: dict[str, Any], console: Console) -> None:
     """The estimate, what it meets, and what it was not aimed at."""
     console.print(
         f"[bold]{summary['series']}[/bold] as {summary['scenario']} under {summary['rules']}: "
-        f"{summary['trials']} trials of {summary['seeds']} seeds, loss {summary['loss']:.2f} (noise {summary['noise']:.2f})"
+        f"{summary['trials']} trials of {summary['seeds']} seeds, loss {summary['loss']:.2f} "
+        f"(noise {summary['noise']:.2f})"
     )
     table = Table(title="Fitted parameters", title_justify="left", box=None)
     for name in ("parameter", "value", "not told apart", "start"):

@@ -240,7 +240,8 @@ def _print_achieved(achieved: dict[str, Any], console: Console) -> None:
     share = achieved["efficiency"]
     worth = "nothing to gain by trade" if share is None else f"{share:.0%} of the gains from trade"
     console.print(
-        f"{figures.tonnes(achieved['abated_t'])} abated 减排 for {achieved['social_cost_cny'] / 1e6:,.1f} M CNY; {worth}"
+        f"{figures.tonnes(achieved['abated_t'])} abated 减排 for {achieved['social_cost_cny'] / 1e6:,.1f} M CNY; "
+        f"{worth}"
     )
 
 

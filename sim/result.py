@@ -33,9 +33,10 @@ DAY = np.dtype(
     ]
 )
 """One row a trading day of one product. `listed` is what the public trades: the screen, or fixed-price offers where
-there is none; `block` negotiated deals; `auction` sales by the government. open/high/low equal the close on days without
-a listed trade. `spread_fen` is the mean over the day's rounds of best ask minus best bid, `depth_t` the mean tonnes in
-the best five levels of both sides; NaN where undefined (one side empty in every round; a model without a book)."""
+there is none; `block` negotiated deals; `auction` sales by the government. open/high/low equal the close on days
+without a listed trade. `spread_fen` is the mean over the day's rounds of best ask minus best bid, `depth_t` the mean
+tonnes in the best five levels of both sides; NaN where undefined (one side empty in every round; a model without a
+book)."""
 
 FIRM = np.dtype(
     [
@@ -59,8 +60,8 @@ FIRM = np.dtype(
         ("last_buy", "datetime64[D]"),
     ]
 )
-"""One row a firm. `group` is -1 for a firm on its own; `surrendered_t` counts allowances and offsets. `late_t` was short
-on the deadline's evening, `made_up_t` of that surrendered afterwards, `shortfall_t` never; `deducted_t` was taken by
+"""One row a firm. `group` is -1 for a firm on its own; `surrendered_t` counts allowances and offsets. `late_t` was
+short on the deadline's evening, `made_up_t` of that surrendered afterwards, `shortfall_t` never; `deducted_t` was taken by
 force, `next_deduction_t` the next allocation will lose. The dates are NaT for a firm that never bought."""
 
 
