@@ -61,8 +61,8 @@ FIRM = np.dtype(
     ]
 )
 """One row a firm. `group` is -1 for a firm on its own; `surrendered_t` counts allowances and offsets. `late_t` was
-short on the deadline's evening, `made_up_t` of that surrendered afterwards, `shortfall_t` never; `deducted_t` was taken by
-force, `next_deduction_t` the next allocation will lose. The dates are NaT for a firm that never bought."""
+short on the deadline's evening, `made_up_t` of that surrendered afterwards, `shortfall_t` never; `deducted_t` was taken
+by force, `next_deduction_t` the next allocation will lose. The dates are NaT for a firm that never bought."""
 
 
 @dataclass(frozen=True)

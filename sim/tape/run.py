@@ -9,12 +9,10 @@ is read from the engine's TRADE events, never from what was sent. No check of re
 """
 
 import datetime as dt
-import gc
 import json
 import math
 import statistics
 import time
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -42,13 +40,12 @@ from sim.figures import tonnes
 from sim.port import FIRST_ACCOUNT
 from sim.streams import stream
 from sim.tape.flow import TOLERANCE_TICKS, DayRules, Orders, Plan, Wanted, draw_orders, plan_day, sessions_of
+from sim.tape.queueing import RATES, open_loop
 from sim.tape.read import Tape, TapeDay, read_tape
 
 KIND = "load generator, not a simulation"
 TRADERS = 2_000
 """Accounts; assumed."""
-RATES = (100_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000, 16_000_000)
-"""Messages a second offered in the open loop."""
 BATCH = 10_000
 """Commands of one call where throughput is measured."""
 EVENTS_KEPT = 5_000_000
@@ -60,15 +57,6 @@ HOLE_DAYS = 17
 """Calendar days from one trading day to the next over the longest holiday; more is a hole in the record."""
 _LEAD_DAYS = 60
 """Trading days before the first recorded one, or the last ones of a hole, on which the price may be led to the tape."""
-_CAP = 4096
-"""Most messages that the open loop hands over in one call."""
-_SECONDS = 3.0
-"""That messages arrive, at most."""
-_WARM = 100_000
-"""Messages before the open loop's clock starts, at most a tenth of the day."""
-_SATURATED = 0.01
-"""Saturated: when the last message arrives, this share of all, and more than two full calls, is not yet answered."""
-_QUANTILES = {"p50_us": 0.5, "p99_us": 0.99, "p999_us": 0.999}
 _MOST_SCALE = 10_000
 _A_HOLDING = 4
 """An order is at most this part of what one account may hold."""
@@ -473,59 +461,6 @@ def _ticks_off(recorded_fen: float, qty_t: int, value_fen: int, wanted_t: int, t
     if math.isnan(recorded_fen) or wanted_t <= SMALL_T or not qty_t:
         return None
     return abs(value_fen / qty_t - recorded_fen) / tick_fen
-
-
-def open_loop(venue: Exchange, commands: np.ndarray, rate: int, seed: int) -> dict[str, Any]:
-    """COMMAND rows offered at `rate` messages a second, a Poisson stream drawn beforehand, whoever may wait.
-
-    A delay is the time from a message's arrival to the return of the call that answered it: what waits behind a stall
-    counts as long as it waits (no coordinated omission). Of a saturated rate delays only say how long it was offered.
-    Delays in µs, exact, in no buckets.
-    """
-    warm = min(_WARM, len(commands) // 10)
-    for at in range(0, warm, _CAP):
-        venue.apply(commands[at : min(at + _CAP, warm)])
-    count = min(len(commands) - warm, round(rate * _SECONDS))
-    arrivals_ns = np.cumsum(stream(seed, f"arrivals {rate}").exponential(1e9 / rate, count)).astype(np.int64)
-    ends, answered_ns = _serve(venue, commands[warm : warm + count], arrivals_ns)
-    delays_ns = np.sort(np.repeat(answered_ns, np.diff(ends, prepend=0)) - arrivals_ns)
-    waiting = count - int(ends[: np.searchsorted(answered_ns, arrivals_ns[-1], "right")].max(initial=0))
-    return {
-        "offered_per_second": rate,
-        "answered_per_second": round(count / answered_ns[-1] * 1e9),
-        "messages": count,
-        "warmed_by": warm,
-        "saturated": waiting > max(2 * _CAP, _SATURATED * count),
-        **{name: int(delays_ns[max(math.ceil(share * count), 1) - 1]) / 1000 for name, share in _QUANTILES.items()},
-        "max_us": int(delays_ns[-1]) / 1000,
-        "mean_batch": round(count / len(ends), 2),
-    }
-
-
-def _serve(venue: Exchange, commands: np.ndarray, arrivals_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Hand over what has arrived, up to `_CAP` at once, as soon as the last call has returned.
-
-    Returns, by call: messages answered so far, and the time at which it returned, ns since the first could arrive.
-    """
-    count, done, clock = len(commands), 0, time.perf_counter_ns
-    arrivals = arrivals_ns.data  # whose items are quicker to look at
-    ends: list[int] = []
-    answered: list[int] = []
-    gc.collect()
-    gc.disable()
-    try:
-        began = clock()
-        while done < count:
-            here = bisect_right(arrivals, clock() - began, done, min(done + _CAP, count))
-            if here == done:
-                continue
-            venue.apply(commands[done:here])
-            answered.append(clock() - began)
-            ends.append(here)
-            done = here
-    finally:
-        gc.enable()
-    return np.array(ends), np.array(answered)
 
 
 # --------------------------------------------------------------------------------------------------------- output
