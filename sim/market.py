@@ -35,7 +35,8 @@ from sim.port import FIRST_ACCOUNT, Opened, Port, confirmation, proposal
 from sim.streams import stream
 
 MORNING_ROUNDS, AFTERNOON_ROUNDS = 3, 3
-ROUND_SECONDS = 30 * 60
+ROUNDS_SECONDS = 90 * 60
+"""All rounds of one session, of all products; a session is longer."""
 BASIS = 10_000
 
 
@@ -62,15 +63,17 @@ class Market:
     """One product: `instrument` of the port's venue, under its symbol.
 
     Desks, speculators and noise are there with `main`, the product that is due; others are for who needs them.
+    `products` share the time of a session.
     """
 
     def __init__(
-        self, port: Port, instrument: int, people: Population, p: Parameters, seed: int, *, main: bool
+        self, port: Port, instrument: int, people: Population, p: Parameters, seed: int, *, main: bool, products: int
     ) -> None:
         self.symbol = port.book.symbols[instrument]
         self.instrument = instrument
         self.books = Books.empty(len(people.emissions_t))
         self.quotes: list[Quotes] = []
+        self._round_s = ROUNDS_SECONDS // (MORNING_ROUNDS * products)
         self._port, self._people, self._p, self._seed = port, people, p, seed
         self._count = len(people.emissions_t)
         self._sellers = listing.Sellers(self._count)
@@ -209,7 +212,7 @@ class Market:
             if number == 0:
                 rows += self._speculator_rows()
             self._send(joined(rows), self._rng)
-            self._port.advance(ROUND_SECONDS)
+            self._port.advance(self._round_s)
 
     def _large_t(self) -> int:
         """Need from which a buyer looks for a partner first."""

@@ -76,7 +76,11 @@ class World:
 
     def _market(self, symbol: str) -> Market:
         main = symbol == self.plan.product.symbol
-        return Market(self.port, self.plan.instrument(symbol), self.people, self.p, self.seed, main=main)
+        units = self.plan.offsets.units if self.plan.offsets else []
+        products = len({self.plan.product.symbol, *(unit.symbol for unit in units)})
+        return Market(
+            self.port, self.plan.instrument(symbol), self.people, self.p, self.seed, main=main, products=products
+        )
 
     def run(self, progress: Progress | None = None) -> Season:
         """All days, then what is left to do. Returns the finished season; the venue asserts its invariants."""

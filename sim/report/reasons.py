@@ -8,7 +8,7 @@ from sim.report.charts import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SKY, Sc
 from sim.report.elements import Both, Row, Text, both, figures_grid, paragraph, say, section, table
 
 REASONS = {
-    "efficiency": ("plants against the benchmark | 机组效率与基准值之差", BLUE),
+    "efficiency": ("own efficiency 效率 | 自身排放效率", BLUE),
     "cooling": ("air cooling 冷却修正 | 冷却方式修正", SKY),
     "heat": ("heat 供热 | 供热", ORANGE),
     "load": ("low load 负荷修正 | 负荷（出力）系数修正", GREEN),

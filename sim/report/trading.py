@@ -130,8 +130,8 @@ def monthly(season: Season, summary: Row) -> str:
               "yaxis": axis(unit.name, rangemode="tozero")}  # fmt: skip
     sold = season.days["auction_qty_t"].any()
     caption = {
-        "en": f"All trade{' but sales by the government' if sold else ''}. Source of the record: {record.source}.",
-        "zh": f"全部成交{'（不含政府有偿发放）' if sold else ''}。实际值来源：{record.source}。",
+        "en": f"Simulated: all trade{' but sales by the government' if sold else ''}. Source of the record: {record.source}.",
+        "zh": f"模拟值为全部成交{'（不含政府有偿发放）' if sold else ''}。实际值来源：{record.source}。",
     }  # fmt: skip
     return section(title, chart("monthly", data, layout, caption))
 
