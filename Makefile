@@ -7,7 +7,8 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo lint fmt test test-py test-bounds cover fuzz faults fuzz-gateway flood mutants seeds fit bench guard clean
+.PHONY: help setup demo lint fmt test test-py test-bounds cover fuzz faults fuzz-gateway flood mutants \
+    seeds fit forecast ablation bench guard clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,11 +75,22 @@ flood: setup ## what one misbehaving client costs the others
 mutants: setup ## plant bugs in the core, one by one; the spec tables must notice each
 	@$(BIN)/python -m tests.mutants
 
-seeds: setup ## the realism table over many seeds
-	@$(BIN)/python -m sim.seeds
+# SEASONS: names from `emex scenarios`; without them the seasons that each command takes by itself.
+seeds: setup ## long: the realism table of all seasons over many seeds (SEASONS="name ...": of these)
+	@$(BIN)/python -m sim.seeds $(SEASONS)
 
-fit: setup ## fit the labelled parameters again
-	@$(BIN)/python -m sim.fit
+# Seasons that fit parameters; those that take over another season's (parameters_from) come behind it.
+FITTING = $(shell grep -l 'kind = "fitted"' sim/scenarios/*.toml)
+FITTED = $(basename $(notdir $(shell grep -L '^parameters_from' $(FITTING)) $(shell grep -l '^parameters_from' $(FITTING))))
+
+fit: setup ## long: search the fitted parameters of all seasons again (WRITE=--write: into their files)
+	@$(BIN)/python -m sim.fit $(or $(SEASONS),$(FITTED)) $(WRITE)
+
+forecast: setup ## long: seasons predicted from an earlier one, against naive guesses
+	@lost=0; for round in national guangdong; do $(BIN)/python -m sim.forecast $$round || lost=1; done; exit $$lost
+
+ablation: setup ## long: which checks fail when one behaviour is taken away
+	@$(BIN)/python -m sim.ablation $(SEASONS)
 
 guard: setup ## has the core lost an order of magnitude? (ratios of one run)
 	$(BIN)/pytest bench --benchmark-only

@@ -99,6 +99,8 @@ class Firms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     count: Fact[int]
     emissions_t: Fact[int]
     """Verified emissions of all firms over the cycle, t."""
+    emissions_until: dt.date | None = None
+    """Last day whose emissions are due; absent: the end of the year before the deadline's, or the season's end."""
 
 
 class Method(StrEnum):

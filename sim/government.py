@@ -58,6 +58,8 @@ def hold_sale(
         reserve = int(
             np.clip(reserve, floor.on_tick(np.array(low), Side.SELL), floor.on_tick(np.array(high), Side.BUY))
         )
+    if not port.tradable(instrument, day):  # good for surrender alone: nothing to lock
+        port.send(command(CommandKind.SET_RULE, instrument=instrument, rule=Rule.UNITS_T_PLUS, amount_fen=0))
     port.issue_to_government(instrument, sale.offered_t)
     announced = port.send(command(
         CommandKind.ANNOUNCE, account=GOVERNMENT, instrument=instrument, side=Side.SELL, qty=sale.offered_t,

@@ -37,6 +37,8 @@ from sim.streams import stream
 MORNING_ROUNDS, AFTERNOON_ROUNDS = 3, 3
 ROUNDS_SECONDS = 90 * 60
 """All rounds of one session, of all products; a session is longer."""
+STUCK_DAYS = 3
+"""Trading days without a trade on the screen after which sellers take the day's upper limit."""
 BASIS = 10_000
 
 
@@ -73,6 +75,8 @@ class Market:
         self.instrument = instrument
         self.books = Books.empty(len(people.emissions_t))
         self.quotes: list[Quotes] = []
+        self._main, self._traded = main, 0
+        """Whether this is the product that is due; number of the last day with a trade on the screen."""
         self._round_s = ROUNDS_SECONDS // (MORNING_ROUNDS * products)
         self._port, self._people, self._p, self._seed = port, people, p, seed
         self._count = len(people.emissions_t)
@@ -180,8 +184,11 @@ class Market:
         return share
 
     def _floors_fen(self, for_sale: np.ndarray) -> np.ndarray:
+        """Where nothing trades, or sellers have no use for the units, the upper limit is enough: so prices get going."""
         floor = reservation.seller_floor_fen(self._wants.value_fen, self._p, self._sold_share(for_sale))
-        return reservation.floor_of_dying_fen(floor, self._p, self._wants.dies, self._wants.days_to_death)
+        floor = reservation.floor_of_dying_fen(floor, self._p, self._wants.dies, self._wants.days_to_death)
+        stuck = self._news.index - self._traded >= STUCK_DAYS
+        return np.minimum(floor, self._today.high_fen) if stuck or not self._main else floor
 
     def most_fen(self) -> np.ndarray:
         """Most that each pays today, float."""
@@ -311,6 +318,8 @@ class Market:
         buyers, sellers = (accounts - FIRST_ACCOUNT for accounts in parties(trades))
         self.books.keep(trades, buyers, sellers, self._news.day)
         on_screen = trades["mode"] != TradingMode.BLOCK
+        if on_screen.any():
+            self._traded = self._news.index
         gone = on_screen & (trades["side"] == Side.BUY) & (trades["contra_leaves_qty"] == 0)
         self._sellers.sold_out(sellers[gone & (sellers >= 0)])
 

@@ -9,7 +9,6 @@ series leaves out had no trade. This file may not change a scenario.
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +18,6 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.errors import ScenarioError
-from engine.rules.schema import find_rulebook
 from sim import figures
 from sim.checks import MEASURES, Check, Records, run_checks
 from sim.facts import ParameterKind
@@ -94,10 +92,6 @@ def series_season(plan: SeasonPlan, tape: Tape) -> Season:
     return Season(days=table, firms=None, deadline=deadline.day if deadline else None)
 
 
-def _value_fen(qty_t: int, price_fen: float) -> int:
-    return 0 if np.isnan(price_fen) else round(qty_t * price_fen)
-
-
 def _carry_closes(table: np.ndarray) -> None:
     """A day without a close has the one before; days before the first have the first."""
     closes = table["close_fen"]
@@ -156,8 +150,7 @@ def fit_own(
         message = f"{scenario}: parameters: got no fitted ones, expected a season that fits some"
         raise ScenarioError(message)
     if rules is not None:
-        book = find_rulebook(rules)
-        plan = replace(plan, book=book, rules=book.path.read_bytes(), market=book.name)
+        plan = plan.under(rules)
     series = series_season(plan, read_tape(path, product))
     records = own_records(plan, series, path)
     found = fit(plan, records, trials, seeds, progress=progress)

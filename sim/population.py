@@ -131,9 +131,9 @@ def _stock(plan: SeasonPlan, p: Parameters, seed: int, participants: int) -> np.
     rng = stream(seed, "offset holders")
     for number, unit in enumerate(units):
         weight = np.exp(rng.standard_normal(p.offset_sellers))
-        stock[plan.firms : plan.firms + p.offset_sellers, number] = np.floor(
-            weight / weight.sum() * unit.issued_t.value
-        )
+        parts = np.floor(weight / weight.sum() * unit.issued_t.value).astype(np.int64)
+        parts[0] += unit.issued_t.value - parts.sum()
+        stock[plan.firms : plan.firms + p.offset_sellers, number] = parts
     return stock
 
 

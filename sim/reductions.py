@@ -20,6 +20,8 @@ from sim.season import SeasonPlan
 from sim.streams import stream
 
 FEN = 100
+NEGLIGIBLE = 1e-3
+"""Gains from trade below this share of all emissions at the backstop are nothing to judge a market by; assumed."""
 
 
 class Reductions:
@@ -68,6 +70,8 @@ class Reductions:
         cost = self._menu.cost_of_fen(worked)
         least = least_cost(menu, -supply_t, backstop)
         alone = no_trade_cost(menu, deficit_t, backstop)
+        gains = alone.total_fen - least.total_fen
+        worth = NEGLIGIBLE * float(self._people.emissions_t.sum()) * backstop
         return {
             "abated_t": int(worked.sum()),
             "social_cost_cny": cost / FEN,
@@ -76,5 +80,5 @@ class Reductions:
             "least_cost_price_cny": least.price_fen / FEN,
             "required_t": least.required_t,
             "backstop_cny": backstop / FEN,
-            "efficiency": efficiency(cost, shortfall_t, least, alone),
+            "efficiency": efficiency(cost, shortfall_t, least, alone) if gains >= worth else None,
         }

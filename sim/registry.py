@@ -32,6 +32,7 @@ class Refusal(StrEnum):
     NOT_ACCEPTED = "this product does not count towards the duty"
     NOT_ELIGIBLE = "this kind of offset is not eligible"
     OFFSET_CAP = "beyond the offset cap"
+    TOTAL_CAP = "beyond what all firms together may use"
     LOCAL_SHARE = "too few offsets of the own region beside it"
     NOT_THERE = "the units are not in the account"
 
@@ -87,6 +88,8 @@ class Registry:
                 return Refusal.NOT_ELIGIBLE
             if qty_t > self._people.offset_cap_t[participant] - self.offsets_used_t[participant]:
                 return Refusal.OFFSET_CAP
+            if qty_t > self._total_left():
+                return Refusal.TOTAL_CAP
             if qty_t > self._foreign_room(day, unit.region)[participant]:
                 return Refusal.LOCAL_SHARE
         if qty_t > self._port.units_t(len(self._everyone), instrument)[participant]:
@@ -189,12 +192,13 @@ class Registry:
 
     def _total_room(self, amounts: np.ndarray) -> np.ndarray:
         """What the cap on all firms' offsets together leaves each of them, first come first served."""
-        caps = [rule.total_cap_t for rule in self._plan.offsets.rules] if self._plan.offsets else [None]
-        if caps[-1] is None:
-            return amounts
-        left = caps[-1] - int(self.offsets_used_t.sum())
-        room: np.ndarray = np.maximum(0, left - (np.cumsum(amounts) - amounts))
+        room: np.ndarray = np.maximum(0, self._total_left() - (np.cumsum(amounts) - amounts))
         return room
+
+    def _total_left(self) -> int:
+        """Offsets that all firms together may still use."""
+        cap = self._plan.offsets.rules[-1].total_cap_t if self._plan.offsets else None
+        return np.iinfo(np.int64).max if cap is None else cap - int(self.offsets_used_t.sum())
 
     def _owned(self, instrument: int, wanted: np.ndarray) -> np.ndarray:
         owned: np.ndarray = np.clip(self._port.units_t(len(self._everyone), instrument), 0, np.maximum(0, wanted))

@@ -20,10 +20,12 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from engine.codes import EventKind
+from engine.codes import NONE, EventKind, Rule, TradingMode
 from engine.errors import ScenarioError
 from sim import checks, figures, null
+from sim.allocation.table import long_and_short
 from sim.parameters import Parameters, describe, load_parameters
+from sim.population import draw_population
 from sim.report import write_report
 from sim.result import Season
 from sim.season import SeasonPlan, load_season
@@ -68,7 +70,9 @@ def replay(
     records = checks.load_records(plan.name)
     rows = checks.run_checks(season, records, null.null_pass_rates(plan, records))
     via = "process" if through is None else "gateway"
-    summary = _summary(plan, seed, season, rows, seconds) | {"via": via, "journal": journal}
+    allocation = [] if plan.offsets_only else long_and_short(draw_population(plan, p, seed).allocation)
+    more = {"allocation": allocation, "via": via, "journal": journal}
+    summary = _summary(plan, seed, season, rows, seconds) | more
     if out is not None:
         write_files(out, plan, season, summary)
     return summary
@@ -142,6 +146,35 @@ def _compliance(season: Season) -> dict[str, Any]:
     }
 
 
+SCREENS = {
+    TradingMode.LISTED: ("Listed", "挂牌"),
+    TradingMode.CONTINUOUS: ("Screen", "挂牌交易"),
+    TradingMode.NO_SCREEN: ("Fixed-price offers", "定价交易"),
+}
+"""What the public's trade is called, by the screen of the market."""
+SCREENS_OF = {
+    "cn-cea": ("Listed", "挂牌协议"), "cn-ccer": ("Listed", "挂牌协议"), "guangdong": ("Listed", "挂牌点选"),
+    "shenzhen": ("Listed", "定价点选"), "hubei": ("Screen", "协商议价"), "tianjin": ("Screen", "网络现货"),
+}  # fmt: skip
+"""And where the market has a word of its own."""
+
+
+def _modes(plan: SeasonPlan) -> dict[str, tuple[str, str]]:
+    """What this market calls its ways of trading, English and Chinese, without those that it lacks."""
+
+    def has(rule: Rule) -> bool:
+        changes = plan.book.rules.get((None, rule))
+        return changes is not None and changes[-1].compiled != NONE
+
+    screen = TradingMode(plan.book.rules[None, Rule.MODE][-1].compiled)
+    found = {"listed": SCREENS_OF.get(plan.market, SCREENS[screen])}
+    if has(Rule.BLOCK_MIN_QTY_T):
+        found["block"] = ("Block", "大宗协议") if plan.market == "cn-cea" else ("Agreement", "协议转让")
+    if plan.sales:
+        found["auction"] = ("Sale by the government", "有偿发放")
+    return found
+
+
 def _summary(plan: SeasonPlan, seed: int, season: Season, rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
     events = season.events
     assert events is not None, "a simulated season has a tape"
@@ -163,6 +196,10 @@ def _summary(plan: SeasonPlan, seed: int, season: Season, rows: list[dict[str, A
         "price": _prices(season),
         "compliance": _compliance(season),
         "efficiency": season.achieved,
+        "symbol": plan.product.symbol,
+        "modes": _modes(plan),
+        "projection": plan.projection,
+        "parameters_from": plan.parameters_from,
         "checks": rows,
         "conservation": season.accounts,
         "conserved": season.conserved,

@@ -60,6 +60,8 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parameters_from: str = ""
     """A season whose parameters hold here too: nothing is fitted to this one."""
     parameters: dict[str, OwnParameter] = {}
+    projection: bool = False
+    """Whether this season never took place."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,16 @@ class SeasonPlan:
     firms: int
     emissions_t: int
     """Verified emissions of all firms over the cycle, t."""
+    emissions_until: np.datetime64
+    """Last day whose emissions are due."""
     allocation: Allocation
     penalty: Penalty
     banking: Banking
     offsets: Offsets | None
     sales: tuple[Sale, ...]
+    projection: bool
+    parameters_from: str
+    """Season whose fitted parameters are used; empty: its own."""
     parameters: dict[str, OwnParameter]
     facts: list[dict[str, Any]]
     """Every sourced value of the file, for the table of constants: name, value, unit, source, meaning."""
@@ -121,16 +128,22 @@ class SeasonPlan:
         """Whether the exchange trades offsets alone: what is due is due elsewhere."""
         return self.offsets is not None and any(unit.symbol == self.product.symbol for unit in self.offsets.units)
 
-    @property
-    def emissions_until(self) -> np.datetime64:
-        """Last day whose emissions are due: of the year before the deadline; without a deadline the season's last."""
-        if self.deadline is None:
-            return self.last_day
-        return np.datetime64(f"{self.deadline.date.year - 1}-12-31")
-
     def instrument(self, symbol: str) -> int:
         """Number of an instrument."""
         return self.book.symbols.index(symbol)
+
+    def under(self, rules: str) -> "SeasonPlan":
+        """The season under another market's rulebook, by the name of one that ships.
+
+        Raises `ScenarioError` when that lacks the product or a unit that is sold.
+        """
+        symbols = find_rulebook(rules).symbols
+        for symbol in (self.product.symbol, *(sale.symbol for sale in self.sales)):
+            if symbol not in symbols:
+                message = f"{self.name}: rules: got {rules!r}, expected a rulebook with {symbol}"
+                raise ScenarioError(message)
+        text = rulebook_text(rules, self.product, self.offsets.units if self.offsets else [])
+        return replace(self, market=rules, rules=text, book=season_rulebook(rules, text))
 
     def moved(self, days: int, *, everything: bool) -> "SeasonPlan":
         """The season with deadlines, milestones and what follows them `days` calendar days later or earlier.
@@ -212,6 +225,13 @@ def _facts(table: Any, key: str) -> list[dict[str, Any]]:
     return found
 
 
+def _emissions_until(file: _File) -> np.datetime64:
+    if file.firms.emissions_until is not None:
+        return np.datetime64(file.firms.emissions_until)
+    deadlines = [date.date for date in file.dates if date.kind == DateKind.DEADLINE]
+    return np.datetime64(f"{max(deadlines).year - 1}-12-31") if deadlines else np.datetime64(file.last_day)
+
+
 def _inherited(name: str) -> dict[str, OwnParameter]:
     """Parameters of another season; what it fitted is not fitted to this one."""
     if not name:
@@ -253,11 +273,14 @@ def load_season(name: str) -> SeasonPlan:
         dates=tuple(file.dates),
         firms=file.firms.count.value,
         emissions_t=file.firms.emissions_t.value,
+        emissions_until=_emissions_until(file),
         allocation=file.allocation,
         penalty=file.penalty,
         banking=file.banking,
         offsets=file.offsets,
         sales=tuple(file.sales),
+        projection=file.projection,
+        parameters_from=file.parameters_from,
         parameters=_inherited(file.parameters_from) | file.parameters,
         facts=_facts(tomllib.loads(raw.decode()), ""),
     )

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
+from sim import figures
+
 Row = dict[str, Any]
 Both = dict[str, str]
 """A text as {"en": ..., "zh": ...}; `page.js` shows one of them."""
@@ -75,6 +77,11 @@ def cell(value: str) -> str:
 def code(value: str) -> str:
     """A name as the files write it."""
     return f"<code>{escape(value)}</code>"
+
+
+def tonnes(quantity_t: float) -> Both:
+    """A tonnage as each language counts."""
+    return {"en": figures.tonnes(quantity_t), "zh": figures.tonnes_zh(quantity_t)}
 
 
 def plain(value: object) -> str:

@@ -1,7 +1,7 @@
 """The top of the page: what happened, in one sentence and six figures, and what kind of season it is."""
 
 from sim import figures
-from sim.report.elements import Both, Row, Text, both, figures_grid, paragraph
+from sim.report.elements import Both, Row, Text, both, figures_grid, paragraph, tonnes
 from sim.result import Season
 
 PROJECTION = (
@@ -16,28 +16,27 @@ def surrendered(season: Season) -> bool:
     return season.deadline is not None and bool((season.firms["surrendered_t"] > 0).any())
 
 
-def _tonnes(quantity_t: float) -> Both:
-    return {"en": figures.tonnes(quantity_t), "zh": figures.tonnes_zh(quantity_t)}
-
-
 def _same(text: str) -> Both:
     return {"en": text, "zh": text}
 
 
 def _volume(summary: Row, modes: dict[str, Both]) -> tuple[Text, Text]:
-    """Tonnes, and what stands beside the screen."""
+    """Tonnes, and what was traded beside them."""
     volume = summary["volume_t"]
     en, zh = ["traded"], ["成交量"]
-    for mode in ("block", "auction"):
-        if mode in modes and volume[mode]:
-            share = figures.percent(volume[mode] / volume["total"])
-            en.append(f"{share} of it by {modes[mode]['en']}")
-            zh.append(f"其中{modes[mode]['zh']}占{share}")
+    if "block" in modes and volume["block"]:
+        share = figures.percent(volume["block"] / volume["total"])
+        en.append(f"{share} of it by {modes['block']['en']}")
+        zh.append(f"其中{modes['block']['zh']}占{share}")
+    if volume["auction"]:
+        sold = tonnes(volume["auction"])
+        en.append(f"and {sold['en']} sold by the government beside it")
+        zh.append(f"另有政府有偿发放{sold['zh']}")
     if volume["offsets"]:
-        beside = _tonnes(volume["offsets"])
+        beside = tonnes(volume["offsets"])
         en.append(f"and {beside['en']} of offsets beside it")
         zh.append(f"另有抵消信用{beside['zh']}")
-    return _tonnes(volume["total"]), {"en": ", ".join(en), "zh": "，".join(zh)}
+    return tonnes(volume["total"]), {"en": ", ".join(en), "zh": "，".join(zh)}
 
 
 def _cards(season: Season, summary: Row, modes: dict[str, Both]) -> list[tuple[Text, Text]]:
@@ -58,7 +57,7 @@ def _cards(season: Season, summary: Row, modes: dict[str, Both]) -> list[tuple[T
         fines = done["penalty_cny"]
         kept = f"of firms complied 履约; {by_volume} by volume | 的企业足额履约；按量计算为{by_volume}"
         missing = f"not surrendered 清缴; fines {fines / 1e6:,.2f} million CNY | 未清缴；罚款{fines / 1e4:,.1f}万元"
-        cards += [(_same(rate), kept), (_tonnes(done["shortfall_t"]), missing)]
+        cards += [(_same(rate), kept), (tonnes(done["shortfall_t"]), missing)]
     else:
         due = "firms; no surrender 清缴 fell due here in this season | 家企业；本季在此无清缴义务到期"
         cards.append((_same(f"{summary['firms']:,}"), due))
@@ -75,7 +74,7 @@ def _sentence(season: Season, summary: Row) -> Both:
     if summary["volume_t"]["total"] == 0:
         return both(f"Nothing was traded among {firms} firms in the whole season. | 全季{firms}家企业之间没有成交。")
     if not surrendered(season):
-        volume = _tonnes(summary["volume_t"]["total"])
+        volume = tonnes(summary["volume_t"]["total"])
         return {"en": f"{moved['en']}, and {volume['en']} changed hands in {summary['days']} trading days.",
                 "zh": f"{summary['days']}个交易日共成交{volume['zh']}；{moved['zh']}。"}  # fmt: skip
     rate = figures.percent(summary["compliance"]["rate_firms"])

@@ -43,8 +43,8 @@ def write_report(path: Path, season: Season, summary: Row, announced: list[Row],
         have besides: `modes`, what the market calls `listed`, `block` and `auction`, (English, Chinese) each, without
         the modes that it lacks; `symbol` of the main product; `projection`, whether the market never was;
         `parameters_from`, the season whose fitted parameters are used; `allocation`, rows of
-        `sim.allocation.table.long_and_short`; `efficiency`, a dict of `abated_t, social_cost_cny, least_cost_cny,
-        least_cost_price_cny` and `efficiency` (None where there was nothing to gain).
+        `sim.allocation.table.long_and_short`; `efficiency`, what `sim.reductions.Reductions.verdict`
+        returns.
     announced
         Dates to mark: `date, title, title_zh, known_from`, dates as ISO text.
     parameters
@@ -69,7 +69,7 @@ def write_report(path: Path, season: Season, summary: Row, announced: list[Row],
         long_and_short(summary),
         purchases(season, season.firms, announced),
         compliance(season, season.firms),
-        achieved(summary),
+        achieved(season, summary),
         realism(summary),
         whereabouts(season),
         constants(parameters),

@@ -5,7 +5,9 @@ from textwrap import wrap
 
 from sim import figures
 from sim.report.charts import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SKY, Scale, axis, chart, scale, titled
-from sim.report.elements import Both, Row, Text, both, figures_grid, paragraph, say, section, table
+from sim.report.elements import Both, Row, Text, both, figures_grid, paragraph, say, section, table, tonnes
+from sim.report.headline import surrendered
+from sim.result import Season
 
 REASONS = {
     "efficiency": ("own efficiency 效率 | 自身排放效率", BLUE),
@@ -111,13 +113,13 @@ def _chart(rows: list[Row]) -> str:
 
 
 def _row(row: Row, unit: Scale) -> tuple[str, list[str]]:
-    def tonnes(key: str) -> str:
+    def scaled(key: str) -> str:
         return f"{row[key] / unit.per:,.1f}"
 
     whole = row["unit_class"] == ALL
     name = say(_name(row), "strong" if whole else "span")
     share = f"{row['surplus_t'] / row['duty_t']:+.1%}" if row["duty_t"] else "–"
-    return "", [name, f"{row['firms']:,}", tonnes("emissions_t"), tonnes("free_t"), tonnes("duty_t"),
+    return "", [name, f"{row['firms']:,}", scaled("emissions_t"), scaled("free_t"), scaled("duty_t"),
                 share, figures.percent(row["short_share"]), say(_because(row))]  # fmt: skip
 
 
@@ -145,29 +147,37 @@ def long_and_short(summary: Row) -> str:
                    table(columns, [_row(row, unit) for row in rows], "cards why", range(1, 7)))  # fmt: skip
 
 
-def achieved(summary: Row) -> str:
-    """Tonnes reduced and what they cost, against the least that they could have cost."""
+def achieved(season: Season, summary: Row) -> str:
+    """Tonnes reduced and what they cost, against the least that they could have cost and against no trade."""
     found = summary.get("efficiency")
-    if not found:
+    if not found or not surrendered(season):
         return ""
-    million = {key: f"{found[key] / 1e6:,.1f}" for key in ("social_cost_cny", "least_cost_cny")}
     share = found["efficiency"]
     realised = "–" if share is None else figures.percent(share)
-    price, abated = f"{found['least_cost_price_cny']:.2f}", found["abated_t"]
+    cost, least, alone = (
+        f"{found[key] / 1e6:,.1f}" for key in ("social_cost_cny", "least_cost_cny", "no_trade_cost_cny")
+    )
+    price, backstop = (f"{found[key]:,.2f}" for key in ("least_cost_price_cny", "backstop_cny"))
+    required = tonnes(found["required_t"])
+    needed = {
+        "en": f"reduced by the firms; {required['en']} had to be reduced",
+        "zh": f"企业减排量；需减{required['zh']}",
+    }
+    cheapest = f"million CNY: the least cost, at a price of {price} CNY/t | 百万元：最低成本，对应价格{price}元/吨"
     cards: list[tuple[Text, Text]] = [
-        ({"en": figures.tonnes(abated), "zh": figures.tonnes_zh(abated)}, "reduced by the firms | 企业减排量"),
-        (f"{million['social_cost_cny']} | {million['social_cost_cny']}",
-         "million CNY: what reducing and falling short cost society | 百万元：减排与缺口的社会成本"),
-        (f"{million['least_cost_cny']} | {million['least_cost_cny']}",
-         f"million CNY at the least, at a price of {price} CNY/t | 百万元：最低成本，对应价格{price}元/吨"),
-        (f"{realised} | {realised}", "of the attainable gains from trade realised | 的可得交易收益已实现（配置效率）"),
+        (tonnes(found["abated_t"]), needed),
+        (f"{cost} | {cost}", "million CNY spent on reducing | 百万元：减排成本"),
+        (f"{least} | {least}", cheapest),
+        (f"{alone} | {alone}", "million CNY: what it costs without any trade | 百万元：完全不交易时的成本"),
+        (f"{realised} | {realised}", "of the gains from trade realised | 的可得交易收益已实现（配置效率）"),
+        (f"{backstop} | {backstop}", "CNY: what a missing tonne is put at | 元：每吨缺口的估值"),
     ]  # fmt: skip
     text = (
-        "A carbon market is there for cheap reductions, not for turnover: 100 % would be the least cost at which the "
-        "cap can be met, 0 % what it costs when nobody trades; below 0 % trade did harm. Costs of reducing are the "
-        "model's, not measured ones. | "
-        "碳市场的目的是低成本减排，而非成交额：100%为达成总量目标的最低成本，0%为完全不交易时的成本，低于0%说明交易反而有害。"
-        "减排成本为模型设定，并非实测。"
+        "A carbon market is there for cheap reductions, not for turnover. 100 % would be the least cost of meeting the "
+        "cap, 0 % what it costs when nobody trades; below 0 % trade did harm. What is missing in the end counts as a "
+        "cost, too. Costs of reducing are the model's, not measured ones. | "
+        "碳市场的目的是低成本减排，而非成交额。100%为达成总量目标的最低成本，0%为完全不交易时的成本，"
+        "低于0%说明交易反而有害；最终缺口也计入成本。减排成本为模型设定，并非实测。"
     )
     nothing = paragraph("There was nothing to gain from trade. | 没有可实现的交易收益。") if share is None else ""
     return section("What the season achieved | 本季成效", figures_grid(cards), nothing, paragraph(text))

@@ -79,7 +79,7 @@ def price_and_volume(season: Season, announced: list[Row], modes: dict[str, Both
             base=low.tolist(), customdata=np.stack([low, high], axis=1).tolist()),
         line("Close | 收盘价", x, values(days["close_fen"], 100), "%{y:.2f}", {"color": BLUE}),
     ]  # fmt: skip
-    unit = scale(float(season.total_qty_t.max(initial=0)))
+    unit = scale(float((season.total_qty_t + days["auction_qty_t"]).max(initial=0)))
     for mode in used(season, modes):
         qty = values(days[f"{mode}_qty_t"], unit.per)
         data.append(bar(capital(modes[mode]), x, qty, COLORS[mode], hover(unit.name), yaxis="y2"))
@@ -93,11 +93,11 @@ def price_and_volume(season: Season, announced: list[Row], modes: dict[str, Both
         f"On {idle} of {days.size} days nothing traded there, and the close stayed as it was. | "
         f"{days.size}个交易日中有{idle}天无成交，收盘价沿用前值。"
     ) if idle else both(" | ")  # fmt: skip
+    lines = both("Dotted lines are announced dates: | 虚线为已公布的日期：" if announced else " | ")
     caption = {
         "en": f"Above: close of {screen['en']} with the day's range and, where there is one, the price limit 涨跌幅. "
-              f"Below: tonnes traded. {stood['en']} Dotted lines are announced dates:",
-        "zh": f"上图：{screen['zh']}收盘价、当日价格区间与涨跌幅限制（如有）。下图：成交量。{stood['zh']}"
-              "虚线为已公布的日期：",
+              f"Below: tonnes traded. {stood['en']} {lines['en']}",
+        "zh": f"上图：{screen['zh']}收盘价、当日价格区间与涨跌幅限制（如有）。下图：成交量。{stood['zh']}{lines['zh']}",
     }  # fmt: skip
     return section(
         "Price and volume by day | 每日价格与成交量", chart("price", data, layout, caption), _known(announced)
@@ -113,7 +113,7 @@ def monthly(season: Season, summary: Row) -> str:
             "No monthly volume of this season was published, so there is nothing to set beside the simulated one. | "
             "本季没有公布的月度成交量，无从对照。"
         ))  # fmt: skip
-    of_day, qty = _month(season), season.days["listed_qty_t"] + season.days["block_qty_t"]
+    of_day, qty = _month(season), season.total_qty_t
     simulated = {month: int(qty[of_day == month].sum()) for month in np.unique(of_day).tolist()}
     months = sorted(simulated.keys() | record.volume_t.keys())
     every = [volume for source in (simulated, record.volume_t) for volume in source.values()]
@@ -128,11 +128,10 @@ def monthly(season: Season, summary: Row) -> str:
     ]  # fmt: skip
     layout = {"height": 390, "barmode": "group", "xaxis": month_axis(months),
               "yaxis": axis(unit.name, rangemode="tozero")}  # fmt: skip
-    sold = season.days["auction_qty_t"].any()
-    caption = {
-        "en": f"Simulated: all trade{' but sales by the government' if sold else ''}. Source of the record: {record.source}.",
-        "zh": f"模拟值为全部成交{'（不含政府有偿发放）' if sold else ''}。实际值来源：{record.source}。",
-    }  # fmt: skip
+    beside = season.days["auction_qty_t"].any()
+    but = both(" but sales by the government | （不含政府有偿发放）" if beside else " | ")
+    caption = {"en": f"Simulated: all trade{but['en']}. Source of the record: {record.source}.",
+               "zh": f"模拟值为全部成交{but['zh']}。实际值来源：{record.source}。"}  # fmt: skip
     return section(title, chart("monthly", data, layout, caption))
 
 
@@ -143,7 +142,8 @@ def shares_of_modes(season: Season, modes: dict[str, Both]) -> str:
         return ""
     of_day = _month(season)
     months: list[str] = np.unique(of_day).tolist()
-    whole = {m: int(season.total_qty_t[of_day == m].sum()) for m in months}
+    qty = season.total_qty_t + season.days["auction_qty_t"]
+    whole = {m: int(qty[of_day == m].sum()) for m in months}
     data = []
     for mode in shown:
         part = season.days[f"{mode}_qty_t"]
