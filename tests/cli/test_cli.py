@@ -35,7 +35,7 @@ def test_help_lists_the_verbs_and_imports_neither_numpy_nor_numba() -> None:
     assert not imported & {"numpy", "numba", "pyarrow", "plotly"}
 
 
-@pytest.mark.parametrize("verb", ["replay", "scenarios", "rules", "match", "doctor"])
+@pytest.mark.parametrize("verb", ["replay", "fit", "scenarios", "rules", "match", "doctor"])
 def test_every_verb_has_help_with_an_example(verb: str) -> None:
     done = _emex(verb, "--help")
     assert done.returncode == 0
@@ -163,8 +163,35 @@ def test_replay_repeats_in_a_new_process_with_another_hash_seed(tmp_path: Path) 
     assert digests[0] == digests[1]
     assert summary["days"] == 114
     assert summary["firms"] == 2162
-    assert len(summary["checks"]) == 18
+    assert len(summary["checks"]) == 22  # 18 of the season, and four of all seasons that its own do not replace
     assert summary["conserved"] is True
-    conservation = summary["conservation"]
-    assert conservation["cash_in_fen"] == conservation["cash_in_accounts_fen"]
-    assert conservation["allowances_issued_t"] == conservation["allowances_in_accounts_t"]
+    cash, units = summary["conservation"]["cash"], summary["conservation"]["CEA"]
+    assert cash["brought_in_fen"] == cash["in_accounts_fen"] > 0
+    gone = units["surrendered_t"] + units["cancelled_t"] + units["unsold_t"]
+    assert units["issued_t"] == units["held_t"] + gone > 0
+
+
+def test_a_tape_is_replayed_as_a_load_and_says_so(tmp_path: Path) -> None:
+    tape = tmp_path / "daily.csv"
+    tape.write_text("日期,成交量(吨),成交均价\n2021-11-01,1000,43.00\n2021-11-02,2000,43.50\n", encoding="utf-8")
+    done = _emex("replay", "--tape", str(tape), "--rules", "cn-cea", "--scale", "3", "--json", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert "not a simulation" in summary["kind"]
+    assert summary["days_followed"] == 2
+    assert summary["volume_t"] == 9000
+    assert "checks" not in summary
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), ("SCENARIO", "--tape")),
+        (("cea-2021", "--scale", "2"), ("--scale", "--tape")),
+        (("cea-2021", "--rules", "hubei"), ("--rules", "--tape")),
+    ],
+)
+def test_a_replay_needs_either_a_season_or_a_tape(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    done = _emex("replay", *arguments)
+    assert done.returncode == 2
+    assert all(word in done.stderr for word in words), done.stderr
