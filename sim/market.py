@@ -184,7 +184,7 @@ class Market:
         return share
 
     def _floors_fen(self, for_sale: np.ndarray) -> np.ndarray:
-        """Where nothing trades, or sellers have no use for the units, the upper limit is enough: so prices get going."""
+        """Where nothing trades, or sellers have no use for the units, the upper limit is enough: prices get going."""
         floor = reservation.seller_floor_fen(self._wants.value_fen, self._p, self._sold_share(for_sale))
         floor = reservation.floor_of_dying_fen(floor, self._p, self._wants.dies, self._wants.days_to_death)
         stuck = self._news.index - self._traded >= STUCK_DAYS
@@ -233,7 +233,7 @@ class Market:
         mood, scatter = self._rng.random(self._count), self._rng.standard_normal(self._count)
         holds = self._port.units_t(self._count, self.instrument)
         buyers, sellers, limits = speculation.wishes(
-            self._p, self._today, self._speculators, holds, mood, scatter
+            self._p, self._today, self._speculators, holds, self._wants.value_fen * self._p.hoard_premium, mood, scatter
         )  # fmt: skip
         size = np.full(self._count, min(round(self._p.speculator_t), self._floor.max_t))
         found = []

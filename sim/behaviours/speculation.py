@@ -11,18 +11,25 @@ from sim.parameters import Parameters
 
 
 def wishes(
-    p: Parameters, today: Today, who: np.ndarray, holds_t: np.ndarray, mood: np.ndarray, scatter: np.ndarray
+    p: Parameters,
+    today: Today,
+    who: np.ndarray,
+    holds_t: np.ndarray,
+    most_fen: np.ndarray,
+    mood: np.ndarray,
+    scatter: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(buyers, sellers, limits in fen by participant) of today.
 
-    `who`: numbers of the speculators, shape (n,); over all participants: `holds_t` units free to sell, `mood` one
-    uniform and `scatter` one standard normal each. A follower's limit is beyond the close, a contrarian's within it.
+    `who`: numbers of the speculators, shape (n,); over all participants: `holds_t` units free to sell, `most_fen` above
+    which nobody bets on a further rise, `mood` one uniform and `scatter` one standard normal each. A follower's limit
+    is beyond the close, a contrarian's within it.
     """
     awake = who[mood[who] < p.activity * p.speculator_attention]
     follows = awake % 2 == 0
     move = np.log(today.close_fen / today.reference_fen) + p.speculator_signal * scatter[awake]
     signal = np.where(follows, move, -move)
-    buys = signal > p.speculator_signal
+    buys = (signal > p.speculator_signal) & (today.close_fen < most_fen[awake])
     sells = (signal < -p.speculator_signal) & (holds_t[awake] > 0)
     eager = np.where(follows, 1.0, -1.0) * p.speculator_signal / 2
     limits = np.full(len(holds_t), float(today.close_fen))
