@@ -54,6 +54,10 @@ def one_core() -> Iterator[None]:
         os.sched_setaffinity(0, allowed)
 
 
+OTHER_RUNS = 5
+"""How often the other program is asked."""
+
+
 def measure(
     flow: Flow, figure: str, *, accounts: int = 1000, batch: int = BATCH, runs: int = 7, against: Path | None = None
 ) -> dict[str, Any]:
@@ -166,15 +170,21 @@ def latency(flow: Flow, figure: str, *, calls: int = 100_000) -> dict[str, Any]:
 
 
 def other(program: Path, flow: Flow, accounts: int) -> dict[str, float]:
-    """Nanoseconds a message of the other program, by figure. Raises `EmexError` where it says something else."""
+    """Median nanoseconds a message of the other program, by figure. Raises `EmexError` where it says something else.
+
+    It is asked several times: one of its runs lasts a fraction of a second, and catches whatever else the machine does.
+    """
     with tempfile.TemporaryDirectory(prefix="emex-bench-") as folder:
         path = Path(folder) / f"{flow.name}.bin"
         flow.rows.tofile(path)
         call = [str(program), "-a", str(accounts), str(path)]
-        done = subprocess.run(call, capture_output=True, text=True, check=False)
-    lines = done.stdout.splitlines()
+        said = [subprocess.run(call, capture_output=True, text=True, check=False) for _ in range(OTHER_RUNS)]
     try:
-        return dict(zip(RULES, (float(json.loads(line)["ns_per_message"]) for line in lines), strict=True))
+        runs = [[float(json.loads(line)["ns_per_message"]) for line in done.stdout.splitlines()] for done in said]
+        medians = [statistics.median(column) for column in zip(*runs, strict=True)]
+        return dict(zip(RULES, medians, strict=True))
     except (ValueError, KeyError):
-        said = (done.stderr or done.stdout).strip()[-200:]
-        raise EmexError(f"{program}: got status {done.returncode} and {said!r}, expected two lines of JSON") from None
+        last = said[-1]
+        words = (last.stderr or last.stdout).strip()[-200:]
+        message = f"{program}: got status {last.returncode} and {words!r}, expected two lines of JSON"
+        raise EmexError(message) from None
