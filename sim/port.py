@@ -127,6 +127,14 @@ class Port:
             rows["amount_fen"] = amounts
         return self.send(rows)
 
+    def withdraw_orders(self, count: int) -> None:
+        """Everything that participants have standing is cancelled, after hours too, so that units are free."""
+        rows = empty_commands(2 * count)
+        rows["kind"] = CommandKind.KILL_SWITCH
+        rows["account"] = np.tile(np.arange(count) + FIRST_ACCOUNT, 2)
+        rows["flags"] = np.repeat([1, 0], count)
+        self.send(rows)
+
     def issue_to_government(self, instrument: int, qty_t: int) -> None:
         """Units for a sale by the government."""
         self.send(command(CommandKind.ISSUE, account=GOVERNMENT, instrument=instrument, qty=qty_t))

@@ -300,6 +300,7 @@ class World:
         for kind in (DateKind.DEADLINE, DateKind.CORRECTION_END, DateKind.COLLECTION):
             if kind in pending and not self.plan.offsets_only:
                 del self._evenings[kind]
+                self.port.withdraw_orders(self.count)
                 self._act(kind, day)
 
     def _act(self, kind: DateKind, day: np.datetime64) -> None:
