@@ -77,7 +77,7 @@ mutants: setup ## plant bugs in the core, one by one; the spec tables must notic
 
 # SEASONS: names from `emex scenarios`; without them the seasons that each command takes by itself.
 seeds: setup ## long: the realism table of all seasons over many seeds (SEASONS="name ...": of these)
-	@$(BIN)/python -m sim.seeds $(SEASONS)
+	@$(BIN)/python -m sim.seeds $(or $(SEASONS),--markdown sim/REALISM.md)
 
 # Seasons that fit parameters; those that take over another season's (parameters_from) come behind it.
 FITTING = $(shell grep -l 'kind = "fitted"' sim/scenarios/*.toml)

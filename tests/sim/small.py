@@ -85,7 +85,8 @@ def firm_rows(season: Season) -> np.ndarray:
 def days_of(events: np.ndarray) -> np.ndarray:
     """The day in China of each event, datetime64[D]."""
     moments: np.ndarray = events["time_ns"].astype("datetime64[ns]")
-    return (moments + UTC_OFFSET).astype("datetime64[D]")
+    days: np.ndarray = (moments + UTC_OFFSET).astype("datetime64[D]")
+    return days
 
 
 def trades_of(season: Season, *instruments: int) -> np.ndarray:
@@ -104,14 +105,16 @@ def mean_fen(trades: np.ndarray, first: str, last: str) -> float:
 
 def buyers_of(trades: np.ndarray) -> np.ndarray:
     """Participant that buys in each trade."""
-    account: np.ndarray = np.where(trades["side"] == Side.BUY, trades["account"], trades["contra"])
-    return account - FIRST_ACCOUNT
+    account = np.where(trades["side"] == Side.BUY, trades["account"], trades["contra"])
+    participant: np.ndarray = account.astype(np.int64) - FIRST_ACCOUNT
+    return participant
 
 
 def sellers_of(trades: np.ndarray) -> np.ndarray:
     """Participant that sells in each trade; negative: the government."""
-    account: np.ndarray = np.where(trades["side"] == Side.BUY, trades["contra"], trades["account"])
-    return account - FIRST_ACCOUNT
+    account = np.where(trades["side"] == Side.BUY, trades["contra"], trades["account"])
+    participant: np.ndarray = account.astype(np.int64) - FIRST_ACCOUNT
+    return participant
 
 
 def short_of_units(people: Population) -> np.ndarray:

@@ -145,7 +145,8 @@ def _short_t(world: World, season: Season, sale: SaleResult) -> np.ndarray:
     short = people.duty_t - people.free_t - people.carried_t
     np.subtract.at(short, buyers_of(trades), trades["qty"])
     np.add.at(short, sellers_of(trades), trades["qty"])
-    return np.maximum(0, short)
+    lacking: np.ndarray = np.maximum(0, short)
+    return lacking
 
 
 @slow_without_compiler

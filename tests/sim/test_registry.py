@@ -1,4 +1,4 @@
-"""Surrender, refusals, fines, deduction and collection, recomputed from the tape of seasons under each market's rule."""
+"""Surrender, refusals, fines, deduction and collection under each market's rule, recomputed from the tape."""
 
 from dataclasses import replace
 from functools import cache
@@ -32,8 +32,11 @@ from tests.sim.small import (
 )
 
 DUE_HERE = [name for name in WITH_DEADLINE if not load_season(name).offsets_only]
-MANY_LATE = {"unresponsive_share": 0.15, "unresponsive_steepness": 1.0}
-"""So that many firms are late, large ones too."""
+
+
+def many_late(name: str, first: str) -> Season:
+    """A small season in which many firms are late, large ones too."""
+    return run(small(name, 150, first), unresponsive_share=0.15, unresponsive_steepness=1.0)[1]
 
 
 class Desk:
@@ -224,7 +227,7 @@ def test_a_tonne_short_costs_what_the_seasons_penalty_says(name: str) -> None:
 
 @cache
 def _shenzhen() -> Season:
-    return run(small("sza-2017", 150, "2017-01-03"), **MANY_LATE)[1]
+    return many_late("sza-2017", "2017-01-03")
 
 
 @slow_without_compiler
@@ -280,7 +283,7 @@ def test_who_makes_up_in_shenzhen_until_10_july_is_not_fined() -> None:
 @slow_without_compiler
 @pytest.mark.slow
 def test_beijing_fines_late_firms_that_do_not_make_up_within_the_order() -> None:
-    season = run(small("bea-2017", 150, "2017-04-17"), **MANY_LATE)[1]
+    season = many_late("bea-2017", "2017-04-17")
     firms = firm_rows(season)
     late, short = firms["late_t"] > 0, firms["shortfall_t"] > 0
     print(f"bea-2017: {late.sum()} of {len(firms)} late, {(late & ~short).sum()} make up, {short.sum()} fined")
