@@ -93,7 +93,8 @@ def trades_of(season: Season, *instruments: int) -> np.ndarray:
     """TRADE rows of these instruments, of all where none is named."""
     events = tape(season)
     found = events[events["kind"] == EventKind.TRADE]
-    return found[np.isin(found["instrument"], instruments)] if instruments else found
+    of_these: np.ndarray = found[np.isin(found["instrument"], instruments)] if instruments else found
+    return of_these
 
 
 def mean_fen(trades: np.ndarray, first: str, last: str) -> float:

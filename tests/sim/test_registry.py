@@ -109,12 +109,18 @@ def test_nothing_is_taken_after_the_cut_off(name: str) -> None:
 def test_every_kind_of_offset_that_a_rule_excludes_is_refused(name: str) -> None:
     desk = Desk(name)
     assert desk.plan.offsets
+    rule = [rule for rule in desk.plan.offsets.rules if np.datetime64(rule.known_from) <= desk.day][-1]
     for unit in desk.plan.offsets.units:
-        reason = desk.plan.offsets.rule(desk.day).admits(unit)
-        if reason is not None:
+        excluded = (
+            unit.project_type in rule.excluded_types
+            or (rule.regions != [] and unit.region not in rule.regions)
+            or (rule.crediting_from is not None and unit.crediting_from < rule.crediting_from)
+            or (rule.crediting_to is not None and unit.crediting_to > rule.crediting_to)
+        )
+        if excluded:
             desk.refuses(Refusal.NOT_ELIGIBLE, unit.symbol, 1)
-            if unit.project_type == "hydropower":
-                assert "hydropower" in reason
+        else:
+            assert desk.surrender(unit.symbol, 1) is None
 
 
 def test_hydropower_is_sold_in_most_pilots_and_surrendered_in_none() -> None:

@@ -1,7 +1,6 @@
 """Season files and what their rules do: reading, conservation, who gets what, and prices and volumes that follow."""
 
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -17,7 +16,6 @@ from sim.parameters import load_parameters
 from sim.population import draw_population
 from sim.reductions import Reductions
 from sim.registry import borrowed_t
-from sim.result import Season
 from sim.season import SCENARIOS, SeasonPlan, load_season
 from tests.sim.small import SEASONS, days_of, run, shared, slow_without_compiler, small, tape, trades_of
 
@@ -232,46 +230,39 @@ def test_moving_the_deadline_adds_no_emission_year() -> None:
 # ---------------------------------------------------------------------------------------------- prices follow the rules
 
 
-@cache
-def _low_and_path(name: str, way: str, first: str, last: str) -> tuple[int, Season]:
-    plan = small(name, 150, first, last)
-    ways: dict[str, SeasonPlan] = {
-        "": plan,
-        "no doubt": replace(plan, banking=msgspec.structs.replace(plan.banking, known_from=None)),
-        "no glut": replace(
-            plan.without(DateKind.SUPPLY_KNOWN), banking=msgspec.structs.replace(plan.banking, carried_in_share=0.0)
-        ),
-    }
-    season = run(ways[way])[1]
-    return int(season.days["close_fen"].min()), season
-
-
 @slow_without_compiler
 @pytest.mark.slow
 def test_chongqings_published_glut_takes_the_price_down() -> None:
-    span = ("2016-07-01", "2016-12-30")
-    (glut, season), (tight, _) = _low_and_path("cqea-2017", "", *span), _low_and_path("cqea-2017", "no glut", *span)
-    start = 100 * load_season("cqea-2017").product.reference_price_cny.value  # type: ignore[union-attr]
-    last = season.days["close_fen"][-1]
-    print(f"cqea-2017: lowest close {glut} fen of {start:.0f} with the glut, {tight} without; last {last}")
-    assert glut < 0.6 * start
-    assert glut < 0.6 * tight
+    """With what a unit is worth at the last price before the season, so that no fitted level takes the glut's part."""
+    plan = small("cqea-2017", 150, "2016-07-01", "2016-12-30")
+    no_stock = msgspec.structs.replace(plan.banking, carried_in_share=0.0)
+    tight = replace(plan.without(DateKind.SUPPLY_KNOWN), banking=no_stock)
+    reference = plan.product.reference_price_cny
+    assert reference is not None
+    lows = {}
+    for name, one in (("glut", plan), ("tight", tight)):
+        season = run(one, value_level=reference.value, allocation_mean=0.0)[1]
+        lows[name] = int(season.days["close_fen"].min())
+    print(f"cqea-2017 at {reference.value} CNY: lowest close {lows['glut']} fen with the glut, {lows['tight']} without")
+    assert lows["glut"] < 300 < lows["tight"]
+    assert lows["glut"] < 0.5 * lows["tight"]
 
 
 @slow_without_compiler
 @pytest.mark.slow
 def test_doubt_about_carrying_over_takes_shanghais_price_down_until_it_ends() -> None:
-    span = ("2016-01-04", "2016-06-30")
-    (doubt, season), (sure, _) = _low_and_path("shea-2016", "", *span), _low_and_path("shea-2016", "no doubt", *span)
-    days, known = season.days, load_season("shea-2016").banking.known_from
+    plan = small("shea-2016", 150, "2016-01-04", "2016-06-30")
+    known = plan.banking.known_from
     assert known is not None
-    start, last = int(days["close_fen"][0]), int(days["close_fen"][-1])
-    lowest = days["date"][days["close_fen"].argmin()]
-    print(f"shea-2016: {start} fen, lowest {doubt} on {lowest}, last {last}; without the doubt lowest {sure}")
-    assert doubt < 0.5 * start
-    assert doubt < 0.8 * sure
-    assert last > 1.2 * doubt
-    assert lowest < np.datetime64(known) + 21, "turns when it is known that units survive"
+    sure = replace(plan, banking=msgspec.structs.replace(plan.banking, known_from=None))
+    days, without = run(plan)[1].days, int(run(sure)[1].days["close_fen"].min())
+    start, lowest, last = int(days["close_fen"][0]), int(days["close_fen"].min()), int(days["close_fen"][-1])
+    when = days["date"][days["close_fen"].argmin()]
+    print(f"shea-2016: {start} fen, lowest {lowest} on {when}, last {last}; without the doubt lowest {without}")
+    assert lowest < 0.5 * start
+    assert lowest < 0.8 * without
+    assert last > 1.2 * lowest
+    assert when < np.datetime64(known) + 21, "turns when it is known that units survive"
 
 
 # ----------------------------------------------------------------------------------------------- Shanghai's closed days
