@@ -195,6 +195,8 @@ def _check(path: Path, file: _File, book: Rulebook) -> None:
     for name, own in file.parameters.items():
         if (own.kind == ParameterKind.FITTED) != (own.range is not None):
             raise _fail(path, f"parameters.{name}.range", own.range, "a range for fitted parameters, and no others")
+        if own.range is not None and not own.range[0] <= own.value <= own.range[1]:
+            raise _fail(path, f"parameters.{name}.value", own.value, f"a value within {own.range}")
     total = sum(sector.share_of_firms for sector in file.allocation.sectors)
     if abs(total - 1) > 1e-9:
         raise _fail(path, "allocation.sectors.share_of_firms", total, "shares that add up to 1")
