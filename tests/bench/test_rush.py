@@ -7,11 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.rush import Behaviour, Load, make_load, measure, open_loop, sample_behaviour, throughput, write_percentiles
+from bench.rush import (
+    ALLOWANCE,
+    Behaviour,
+    Load,
+    make_load,
+    measure,
+    open_loop,
+    sample_behaviour,
+    throughput,
+    write_percentiles,
+)
 from engine.codes import CommandKind
 from engine.errors import EmexError
 from engine.exchange import Exchange
-from sim.port import ALLOWANCE, FIRST_ACCOUNT
+from sim.port import FIRST_ACCOUNT
 
 pytestmark = pytest.mark.slow
 
