@@ -22,6 +22,7 @@ from sim import figures
 from sim.checks import MEASURES, Check, Records, run_checks
 from sim.facts import ParameterKind
 from sim.fit import fit
+from sim.forecast import distance
 from sim.parameters import load_parameters
 from sim.result import DAY, Season
 from sim.season import SeasonPlan, load_season
@@ -199,11 +200,6 @@ def monthly_shares(days: np.ndarray) -> np.ndarray:
     by_month: np.ndarray = np.array([total[months == month].sum() for month in np.unique(months)])
     shares: np.ndarray = by_month / max(float(by_month.sum()), 1.0)
     return shares
-
-
-def distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Total variation between two profiles of shares, 0 to 1."""
-    return float(np.abs(one - other).sum() / 2)
 
 
 def print_fit(summary: dict[str, Any], console: Console) -> None:
