@@ -157,6 +157,7 @@ SCREENS_OF = {
     "shenzhen": ("Listed", "定价点选"), "hubei": ("Screen", "协商议价"), "tianjin": ("Screen", "网络现货"),
 }  # fmt: skip
 """And where the market has a word of its own."""
+BLOCKS_OF = {"cn-cea": ("Block", "大宗协议"), "shenzhen": ("Block", "大宗交易")}
 
 
 def _modes(plan: SeasonPlan) -> dict[str, tuple[str, str]]:
@@ -169,7 +170,7 @@ def _modes(plan: SeasonPlan) -> dict[str, tuple[str, str]]:
     screen = TradingMode(plan.book.rules[None, Rule.MODE][-1].compiled)
     found = {"listed": SCREENS_OF.get(plan.market, SCREENS[screen])}
     if has(Rule.BLOCK_MIN_QTY_T):
-        found["block"] = ("Block", "大宗协议") if plan.market == "cn-cea" else ("Agreement", "协议转让")
+        found["block"] = BLOCKS_OF.get(plan.market, ("Agreement", "协议转让"))
     if plan.sales:
         found["auction"] = ("Sale by the government", "有偿发放")
     return found
