@@ -25,7 +25,6 @@ import itertools
 import math
 import statistics
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -57,6 +56,7 @@ from sim.parameters import load_parameters
 from sim.port import FIRST_ACCOUNT
 from sim.season import load_season
 from sim.streams import stream
+from sim.tape.queueing import serve
 from sim.world import World
 
 SEASON = "cea-2021"
@@ -529,7 +529,7 @@ def open_loop(
         venue.apply(load.commands[at : min(at + cap, warm)])
     count = min(len(load.commands) - warm, round(rate * seconds))
     arrivals_ns = np.cumsum(stream(seed, f"arrivals {rate}").exponential(1e9 / rate, count)).astype(np.int64)
-    ends, answered_ns = _serve(venue, load.commands[warm : warm + count], arrivals_ns, cap)
+    ends, answered_ns = serve(venue, load.commands[warm : warm + count], arrivals_ns, cap)
     venue.check()
     delays_ns = np.sort(np.repeat(answered_ns, np.diff(ends, prepend=0)) - arrivals_ns)
     waiting = count - int(ends[: np.searchsorted(answered_ns, arrivals_ns[-1], "right")].max(initial=0))
@@ -554,28 +554,6 @@ def open_loop(
         "mean_batch": round(count / len(ends), 2),
         "histogram": None if folder is None else name,
     }
-
-
-def _serve(venue: Applies, commands: np.ndarray, arrivals_ns: np.ndarray, cap: int) -> tuple[np.ndarray, np.ndarray]:
-    """Hand over what has arrived, up to `cap` at once, as soon as the last call has returned.
-
-    Returns, by call: messages answered so far, and the time at which it returned, ns since the first could arrive.
-    """
-    count, done, clock = len(commands), 0, time.perf_counter_ns
-    arrivals = arrivals_ns.data  # whose items are quicker to look at
-    ends: list[int] = []
-    answered: list[int] = []
-    with _uncollected():
-        began = clock()
-        while done < count:
-            here = bisect_right(arrivals, clock() - began, done, min(done + cap, count))
-            if here == done:
-                continue
-            venue.apply(commands[done:here])
-            answered.append(clock() - began)
-            ends.append(here)
-            done = here
-    return np.array(ends), np.array(answered)
 
 
 def _quantile(ascending: np.ndarray, share: float) -> int:

@@ -65,6 +65,8 @@ class World:
         self._evenings = due_dates(plan)
         units = plan.offsets.units if plan.offsets else []
         self._offset_markets = {number: self._market(unit.symbol) for number, unit in enumerate(units)}
+        self._unissued = {number: np.datetime64(unit.issued_on) for number, unit in enumerate(units)}
+        """Offsets that holders have not brought here yet, and the day on which they exist."""
         symbols = [unit.symbol for unit in units]
         self._main = (
             self._offset_markets[symbols.index(plan.product.symbol)]
@@ -136,6 +138,7 @@ class World:
 
     def _day(self, index: int, day: np.datetime64) -> None:
         events, opened = self.port.roll(day)
+        self._today = day
         news = information.news(self.plan, self.p, day, index)
         for market in self._markets:
             market.void(events)
@@ -170,11 +173,10 @@ class World:
             self.port.move(CommandKind.DEDUCT, due, self._returned(due, -change), self._main.instrument)
         for market in self._markets:
             market.reset_approvals(due)
-        for number, market in self._offset_markets.items():
-            unit = self.plan.offsets.units[number] if self.plan.offsets else None
-            issued = np.datetime64(unit.issued_on) if unit else None
-            if issued == day or (issued is not None and day == self.plan.days[0] and issued < day):
-                self.port.move(CommandKind.ISSUE, np.arange(self.count), people.stock_t[:, number], market.instrument)
+        for number in [number for number, since in self._unissued.items() if since <= day]:
+            del self._unissued[number]
+            instrument = self._offset_markets[number].instrument
+            self.port.move(CommandKind.ISSUE, np.arange(self.count), people.stock_t[:, number], instrument)
 
     def _returned(self, due: np.ndarray, excess: np.ndarray) -> np.ndarray:
         """Units that a cut takes back, as far as they are still there."""
@@ -217,7 +219,6 @@ class World:
         return np.where(self._known & ~self._out_of_reach, np.minimum(short, left), 0)
 
     def _allowance_wants(self, news: News) -> Wants:
-        self._today = news.day
         people, p = self.people, self.p
         sigma = information.need_sigma(self.plan, p, news.day)
         sure = information.sure_position(people, p, self._known, self._exact_t(), sigma)
@@ -260,7 +261,6 @@ class World:
 
     def _offset_wants(self, market: Market, news: News, close_fen: int) -> Wants:
         """Holders are long, firms are short of what the cap leaves them; nobody pays more than an allowance costs."""
-        self._today = news.day
         number = next(n for n, m in self._offset_markets.items() if m is market)
         people, p, books = self.people, self.p, market.books
         wanted = self._room_t() if self._eligible(number, news.day) else np.zeros(self.count, np.int64)

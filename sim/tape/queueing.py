@@ -8,7 +8,7 @@ import gc
 import math
 import time
 from bisect import bisect_right
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -28,6 +28,13 @@ _SATURATED = 0.01
 _QUANTILES = {"p50_us": 0.5, "p99_us": 0.99, "p999_us": 0.999}
 
 
+class Applies(Protocol):
+    """What serving needs of a venue."""
+
+    def apply(self, commands: np.ndarray) -> np.ndarray:
+        """Carry out COMMAND rows."""
+
+
 def open_loop(venue: Exchange, commands: np.ndarray, rate: int, seed: int) -> dict[str, Any]:
     """COMMAND rows offered at `rate` messages a second, a Poisson stream drawn beforehand, whoever may wait.
 
@@ -40,7 +47,7 @@ def open_loop(venue: Exchange, commands: np.ndarray, rate: int, seed: int) -> di
         venue.apply(commands[at : min(at + _CAP, warm)])
     count = min(len(commands) - warm, round(rate * _SECONDS))
     arrivals_ns = np.cumsum(stream(seed, f"arrivals {rate}").exponential(1e9 / rate, count)).astype(np.int64)
-    ends, answered_ns = _serve(venue, commands[warm : warm + count], arrivals_ns)
+    ends, answered_ns = serve(venue, commands[warm : warm + count], arrivals_ns, _CAP)
     delays_ns = np.sort(np.repeat(answered_ns, np.diff(ends, prepend=0)) - arrivals_ns)
     waiting = count - int(ends[: np.searchsorted(answered_ns, arrivals_ns[-1], "right")].max(initial=0))
     return {
@@ -55,10 +62,11 @@ def open_loop(venue: Exchange, commands: np.ndarray, rate: int, seed: int) -> di
     }
 
 
-def _serve(venue: Exchange, commands: np.ndarray, arrivals_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Hand over what has arrived, up to `_CAP` at once, as soon as the last call has returned.
+def serve(venue: Applies, commands: np.ndarray, arrivals_ns: np.ndarray, cap: int) -> tuple[np.ndarray, np.ndarray]:
+    """Hand over what has arrived, up to `cap` at once, as soon as the last call has returned, uncollected.
 
-    Returns, by call: messages answered so far, and the time at which it returned, ns since the first could arrive.
+    `arrivals_ns`: of each message, ascending, ns since the first could arrive. Returns, by call: messages answered so
+    far, and the time at which it returned, ns from the same moment.
     """
     count, done, clock = len(commands), 0, time.perf_counter_ns
     arrivals = arrivals_ns.data  # whose items are quicker to look at
@@ -69,7 +77,7 @@ def _serve(venue: Exchange, commands: np.ndarray, arrivals_ns: np.ndarray) -> tu
     try:
         began = clock()
         while done < count:
-            here = bisect_right(arrivals, clock() - began, done, min(done + _CAP, count))
+            here = bisect_right(arrivals, clock() - began, done, min(done + cap, count))
             if here == done:
                 continue
             venue.apply(commands[done:here])
