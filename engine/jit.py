@@ -21,6 +21,7 @@ from typing import Any, TypeVar, cast
 import numba as nb
 import numpy as np
 from numba.core import cgutils, types
+from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.types.functions import BaseFunction
 from numba.extending import intrinsic
 from numba.np import arrayobj
@@ -100,20 +101,44 @@ def apart(function: F) -> F:
     return cast("F", _one_version(nb.njit(**_OPTIONS, no_cpython_wrapper=True)(function)))
 
 
+_ENTRIES: set[str] = set()
+"""Names of the functions that `entry` has made."""
+
+
 def entry(function: F) -> F:
     """Compile `function` as one of the few doors from Python into the core; cached on disk with all it calls."""
+    _ENTRIES.add(function.__qualname__)
     return cast("F", nb.njit(cache=True, **_OPTIONS)(function))
+
+
+class _Library(JITCodeLibrary):  # type: ignore[misc]
+    """Code of one function while it is compiled. Numba optimises every function with all it calls and makes machine
+    code of it; of a kernel nobody calls that, so here only an entry gets it, once, when everything is inside.
+    """
+
+    def _optimize_final_module(self) -> None:
+        if self.name in _ENTRIES:
+            super()._optimize_final_module()
+
+    def _finalize_final_module(self) -> None:
+        if self.name in _ENTRIES:
+            super()._finalize_final_module()
+        else:
+            self._finalize_dynamic_globals()
+            self._finalized = True
 
 
 @contextmanager
 def compiling() -> Iterator[None]:
-    """Compile in half the time, and so that an index is a place: two of Numba's functions are replaced for the moment.
+    """Compile in a third of the time, and so that an index is a place: parts of Numba are replaced for the moment.
 
     `BaseFunction.get_call_type` asks dozens of templates anew at each of thousands of `table[row, column]`; its answer
-    depends on its arguments alone and is remembered. `arrayobj.fix_integer_index` lets -1 mean the last row, at the
-    cost of three instructions an access; no kernel counts from the end (`make test-bounds` would notice).
+    depends on its arguments alone and is remembered. Kernels get no machine code of their own (`_Library`), so none has
+    a place for its environment either, of which `set_env` would have to be told. `arrayobj.fix_integer_index` lets -1
+    mean the last row, at the cost of three instructions an access; no kernel counts from the end (`make test-bounds`
+    would notice).
     """
-    resolve, was_enabled, wrap = BaseFunction.get_call_type, gc.isenabled(), arrayobj.fix_integer_index
+    resolve, set_env = BaseFunction.get_call_type, JITCPUCodegen.set_env
     answers: dict[Any, Any] = {}
 
     def remembered(function: Any, context: Any, args: Any, kws: Any) -> Any:
@@ -125,14 +150,26 @@ def compiling() -> Iterator[None]:
     def as_it_is(context: Any, builder: Any, kind: Any, index: Any, _size: Any) -> Any:
         return context.cast(builder, index, kind, types.intp)
 
+    def set_where_it_is(codegen: Any, name: str, environment: Any) -> None:
+        if codegen._engine.get_global_value_address(name):  # noqa: SLF001
+            set_env(codegen, name, environment)
+
+    replaced: list[tuple[Any, str, Any]] = [
+        (BaseFunction, "get_call_type", remembered),
+        (arrayobj, "fix_integer_index", as_it_is),
+        (JITCPUCodegen, "_library_class", _Library),
+        (JITCPUCodegen, "set_env", set_where_it_is),
+    ]
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in replaced]
+    was_enabled = gc.isenabled()
     gc.disable()
-    setattr(arrayobj, "fix_integer_index", as_it_is)  # noqa: B010  (a function, to the type checker)
-    setattr(BaseFunction, "get_call_type", remembered)  # noqa: B010  (a method, to the type checker)
     try:
+        for owner, name, instead in replaced:
+            setattr(owner, name, instead)
         yield
     finally:
-        setattr(BaseFunction, "get_call_type", resolve)  # noqa: B010
-        setattr(arrayobj, "fix_integer_index", wrap)  # noqa: B010
+        for owner, name, original in before:
+            setattr(owner, name, original)
         if was_enabled:
             gc.enable()
 

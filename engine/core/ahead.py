@@ -3,7 +3,7 @@
 A cancel needs three places, each of which says where the next one is: id index, order, its neighbours. In a deep book
 none of them is at hand.
 
-    command   +12 its id    +8 its order    +4 the neighbours, its account    +0 applied
+    command   +24 itself    +12 its id    +8 its order    +4 the neighbours, its account    +0 applied
 """
 
 import numpy as np
@@ -14,8 +14,12 @@ from engine.jit import kernel, prefetch
 
 _STEP = 4
 """Commands between two looks at the same one."""
-_MANY = 1 << 13
-"""Living entries, or accounts, that a cache does not hold."""
+_COMMANDS = 24
+"""How far ahead the commands themselves are asked for."""
+_FEW_LIVING = 64
+"""So few living entries are at hand anyway; with 5,000 asking already saves a tenth of the time."""
+_MANY_ACCOUNTS = 1 << 13
+"""Accounts that a cache does not hold."""
 
 
 @kernel
@@ -23,13 +27,14 @@ def look_ahead(state: np.ndarray, commands: np.ndarray, index: int) -> None:
     """Ask for what the commands after `index` name; what is small is at hand anyway, and the last few do without."""
     if index + 3 * _STEP >= commands.shape[0]:
         return
-    if state[Part.ACCOUNT_COUNT] >= _MANY:
+    prefetch(commands, index + _COMMANDS)
+    if state[Part.ACCOUNT_COUNT] >= _MANY_ACCOUNTS:
         command = commands[index + _STEP]
         account = within(command["account"], state[Part.ACCOUNT_COUNT])
         instrument = within(command["instrument"], state[Part.INSTRUMENT_COUNT])
         prefetch(accounts_of(state), account)
         prefetch(units_of(state), units_row(state, account, instrument))
-    if market_of(state)[Market.LIVE] < _MANY:
+    if market_of(state)[Market.LIVE] < _FEW_LIVING:
         return
     ids, orders = ids_of(state), orders_of(state)
     prefetch(ids, _place(state, commands[index + 3 * _STEP]["target_id"]))

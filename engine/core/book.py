@@ -189,11 +189,11 @@ def forget_ids(state: np.ndarray) -> None:
         shift = 0
         while ids[shift] <= NIL:
             shift += 1
-    for index in range(count):
-        slot = NIL
-        if index + shift < count:
-            slot = max(ids[index + shift], NIL)
-        ids[index] = slot
+    kept = count - shift
+    for index in range(kept):
+        ids[index] = max(ids[index + shift], NIL)
+    for index in range(kept, count):
+        ids[index] = NIL
     market[Market.ID_BASE] += shift
 
 
