@@ -2,32 +2,38 @@
 
     python -m sim.fit SEASON … [--trials 40] [--seeds 8] [--write]
 
-Fits on seeds 201 and up; the table of `sim/seeds.py` reports on others. The loss is the mean over seeds of the squared
-distance to the record in units of each check's half range, summed over the aimed checks. `--write` puts the best values
-into the scenario file, and nothing else. `sim/own.py` fits to somebody's own series in the same way.
+Fits on seeds 201 and up; the table of `sim/seeds.py` reports on others. A residual is the distance of one check in one
+season to the record, in units of the check's half range; their squares are made least by a trust region (SciPy's
+`least_squares`, Branch, Coleman and Li, 1999) from the shipped values on, inside each parameter's range. `--write` puts
+the best values into the scenario file, and nothing else. `sim/own.py` fits to somebody's own series in the same way.
 """
 
 import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
-import optuna
 from joblib import Parallel, delayed
+from scipy.optimize import least_squares
 
 from sim.checks import Records, load_records, run_checks
-from sim.facts import ParameterKind
+from sim.facts import OwnParameter, ParameterKind
 from sim.parameters import load_parameters
 from sim.season import SCENARIOS, SeasonPlan, load_season
 from sim.seeds import Row
 from sim.world import World
 
 FIRST_SEED = 201
-STARTUP = 10
-"""Trials drawn at random before the search learns."""
-_WORST = 9.0
-"""Loss of a check at most, and of one without a value."""
+STEP = 0.07
+"""Share of a parameter's range by which it is moved to see what that does."""
+SETTLED = 0.003
+"""A step by less than this, or a gain of less than this share, ends the search."""
+WIDE = 4.0
+"""A range whose end is so many times its beginning is searched by ratios."""
+_WORST = 3.0
+"""Residual at most, and that of a check without a value."""
 
 Progress = Callable[[int, int], None]
 
@@ -38,35 +44,106 @@ class Fit:
 
     best: dict[str, float]
     loss: float
+    """Sum of squared residuals, mean over seeds."""
     within: dict[str, tuple[float, float]]
-    """By parameter, the range over the trials whose loss the noise of the seeds cannot tell from the best one."""
+    """By parameter, two standard errors around the best value, by the slopes there (cut to the range)."""
     noise: float
     """Standard error of the best loss over its seeds."""
     trials: int
+    """Parameter sets looked at."""
     seeds: int
 
 
-def seed_loss(rows: Sequence[Row], aimed: set[str]) -> float:
-    """Squared distance of one season to the record over the aimed checks."""
-    total = 0.0
+def residuals_of(rows: Sequence[Row], aimed: set[str]) -> list[float]:
+    """Distance of one season to the record by aimed check, in half ranges."""
+    found = []
     for row in (row for row in rows if row["name"] in aimed):
-        half = (row["high"] - row["low"]) / 2
-        value = row["value"]
-        total += _WORST if value is None else min(_WORST, ((value - row["recorded"]) / half) ** 2)
-    return total
+        half, value = (row["high"] - row["low"]) / 2, row["value"]
+        found.append(_WORST if value is None else float(np.clip((value - row["recorded"]) / half, -_WORST, _WORST)))
+    return found
 
 
-def _losses(plan: SeasonPlan, records: Records, changes: Mapping[str, float], seeds: range, jobs: int) -> list[float]:
-    """`seed_loss` of each seed."""
+def _residuals(plan: SeasonPlan, records: Records, changes: Mapping[str, float], seeds: range, jobs: int) -> np.ndarray:
+    """`residuals_of` each seed, shape (seeds, aimed checks)."""
     aimed = {name for name, check in records.checks.items() if check.aimed}
     no_null: dict[str, float | None] = dict.fromkeys(records.checks)
 
-    def one(seed: int) -> float:
+    def one(seed: int) -> list[float]:
         season = World(plan, load_parameters(plan.parameters, **changes), seed).run()
-        return seed_loss(run_checks(season, records, no_null), aimed)
+        return residuals_of(run_checks(season, records, no_null), aimed)
 
-    found: list[float] = Parallel(n_jobs=jobs)(delayed(one)(seed) for seed in seeds)
-    return found
+    return np.array(Parallel(n_jobs=jobs)(delayed(one)(seed) for seed in seeds))
+
+
+class _Space:
+    """Fitted parameters as places between 0 and 1 in their ranges."""
+
+    def __init__(self, fitted: Mapping[str, OwnParameter]) -> None:
+        self.names = list(fitted)
+        self._low, self._high = np.array([own.range for own in fitted.values()], float).T
+        self._ratios = (self._low > 0) & (self._high > WIDE * self._low)
+
+    def _straight(self, values: np.ndarray) -> np.ndarray:
+        return np.where(self._ratios, np.log(np.where(self._ratios, values, 1.0)), values)
+
+    def places(self, values: Sequence[float]) -> np.ndarray:
+        """Of parameter values, float, shape (parameters,)."""
+        low, high = self._straight(self._low), self._straight(self._high)
+        found: np.ndarray = np.clip((self._straight(np.array(values, float)) - low) / (high - low), 0, 1)
+        return found
+
+    def values(self, places: np.ndarray) -> dict[str, float]:
+        """Parameter values by name; places outside are brought to the end of the range."""
+        low, high = self._straight(self._low), self._straight(self._high)
+        straight = low + np.clip(places, 0, 1) * (high - low)
+        found = np.clip(np.where(self._ratios, np.exp(straight), straight), self._low, self._high)
+        return dict(zip(self.names, found.tolist(), strict=True))
+
+
+class _SpentError(Exception):
+    """All trials are spent."""
+
+
+class _Search:
+    """The residuals as SciPy asks for them, counted and remembered."""
+
+    def __init__(
+        self, look: Callable[[dict[str, float]], np.ndarray], space: _Space, trials: int, progress: Progress | None
+    ) -> None:
+        self._look, self._space, self._trials, self._progress = look, space, trials, progress
+        self.spent = 0
+        self._seen: dict[bytes, np.ndarray] = {}
+        self.best: tuple[float, np.ndarray, np.ndarray] = (np.inf, np.zeros(0), np.zeros(0))
+        """(loss, places, residuals)."""
+        self.slopes: np.ndarray | None = None
+        """At the last place where they were asked for, shape (residuals, parameters)."""
+
+    def residuals(self, places: np.ndarray) -> np.ndarray:
+        """All residuals of a place, shape (seeds x checks,)."""
+        key = np.asarray(places, float).tobytes()
+        if key not in self._seen:
+            if self.spent == self._trials:
+                raise _SpentError
+            found = self._look(self._space.values(places))
+            self.spent += 1
+            if self._progress:
+                self._progress(self.spent, self._trials)
+            self._seen[key] = found.ravel()
+            loss = float((found**2).sum() / len(found))
+            if loss < self.best[0]:
+                self.best = (loss, np.array(places), found)
+        return self._seen[key]
+
+    def jacobian(self, places: np.ndarray) -> np.ndarray:
+        """Slopes by one step of each parameter, towards the middle of its range."""
+        here, columns = self.residuals(places), []
+        for number, place in enumerate(places):
+            step = STEP if place < 1 / 2 else -STEP
+            moved = np.array(places)
+            moved[number] += step
+            columns.append((self.residuals(moved) - here) / step)
+        self.slopes = np.array(columns).T
+        return self.slopes
 
 
 def fit(
@@ -74,28 +151,41 @@ def fit(
 ) -> Fit:
     """Search inside each fitted parameter's `range`, starting from the shipped values.
 
-    `jobs` as joblib's `n_jobs`; `progress` is told trials done, of all.
+    `trials`: parameter sets looked at, at most; `jobs` as joblib's `n_jobs`; `progress` is told trials done, of all.
     """
     fitted = {name: own for name, own in plan.parameters.items() if own.kind == ParameterKind.FITTED}
-    numbers = range(FIRST_SEED, FIRST_SEED + seeds)
-    errors: dict[int, float] = {}
+    numbers, space = range(FIRST_SEED, FIRST_SEED + seeds), _Space(fitted)
+    search = _Search(lambda changes: _residuals(plan, records, changes, numbers, jobs), space, trials, progress)
+    start = space.places([own.value for own in fitted.values()])
+    search.residuals(start)
+    inside = np.clip(start, SETTLED, 1 - SETTLED)  # where a step in either direction is possible
+    with suppress(_SpentError):
+        least_squares(
+            search.residuals, inside, search.jacobian, bounds=(0, 1), xtol=SETTLED, ftol=SETTLED, gtol=1e-9,
+            max_nfev=trials,
+        )  # fmt: skip
+    loss, places, residuals = search.best
+    by_seed = (residuals**2).sum(axis=1)
+    return Fit(
+        space.values(places) if search.spent > 1 else {name: own.value for name, own in fitted.items()},
+        loss, _within(space, places, residuals, search.slopes), float(np.std(by_seed) / np.sqrt(seeds)),
+        search.spent, seeds,
+    )  # fmt: skip
 
-    def objective(trial: optuna.Trial) -> float:
-        changes = {name: trial.suggest_float(name, *own.range) for name, own in fitted.items() if own.range}
-        losses = _losses(plan, records, changes, numbers, jobs)
-        errors[trial.number] = float(np.std(losses) / np.sqrt(len(losses)))
-        if progress:
-            progress(trial.number + 1, trials)
-        return float(np.mean(losses))
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=1, n_startup_trials=STARTUP))
-    study.enqueue_trial({name: own.value for name, own in fitted.items()})
-    study.optimize(objective, n_trials=trials)
-    noise = errors[study.best_trial.number]
-    near = [trial for trial in study.trials if trial.value is not None and trial.value <= study.best_value + 2 * noise]
-    within = {name: (min(t.params[name] for t in near), max(t.params[name] for t in near)) for name in fitted}
-    return Fit(dict(study.best_params), study.best_value, within, noise, trials, seeds)
+def _within(
+    space: _Space, places: np.ndarray, residuals: np.ndarray, slopes: np.ndarray | None
+) -> dict[str, tuple[float, float]]:
+    """Two standard errors each way; the whole range without slopes, or where nothing depends on a parameter."""
+    errors = np.ones(len(places))
+    if slopes is not None:
+        free = max(1, residuals.size - len(places))
+        curved = slopes.T @ slopes
+        moves = np.diag(curved) > 0
+        variance = np.diag(np.linalg.pinv(curved)) * float((residuals**2).sum()) / free
+        errors = np.where(moves, np.sqrt(np.maximum(variance, 0)), 1.0)
+    low, high = space.values(places - 2 * errors), space.values(places + 2 * errors)
+    return {name: (low[name], high[name]) for name in space.names}
 
 
 def write(plan: SeasonPlan, found: Fit) -> None:

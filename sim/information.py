@@ -16,6 +16,10 @@ from sim.season import SeasonPlan
 
 NEVER = 10_000
 """Days to a date that nobody has announced."""
+LATE_MOVES, USUAL_MOVES = 10, 60
+"""Trading days whose moves are recent, and days that are the measure of them."""
+CALMEST = 1 / 3
+"""Least unease."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,8 @@ class News:
     index: int
     """Number of the trading day, from 0."""
     days_to_deadline: int
-    """Of several deadlines to the one announced last; once it has passed, to the end of the correction window."""
+    """Of several deadlines to the one announced last, or to the last day before it on which the product trades; once it
+    has passed, to the end of the correction window."""
     days_to_milestone: int
     milestone_share: float
     days_to_expected: int
@@ -55,6 +60,8 @@ class Today:
     high_fen: int
     reference_fen: float
     """Mean of the last weeks' closes."""
+    unease: float
+    """How much the price has moved of late, over how much it usually does; within `CALMEST` and its inverse."""
 
     @property
     def days_to_deadline(self) -> int:
@@ -74,7 +81,7 @@ def _to_deadline(plan: SeasonPlan, day: np.datetime64) -> int:
     if not known:
         return NEVER
     if day <= known[-1].day:
-        return _days_until(known[-1], day)
+        return max(0, int((plan.last_trade_by(known[-1].day) - day).astype(int)))
     return min((_days_until(date, day) for date in plan.of(DateKind.CORRECTION_END)), default=NEVER)
 
 
@@ -107,10 +114,18 @@ def news(plan: SeasonPlan, p: Parameters, day: np.datetime64, index: int) -> New
     )
 
 
-def look(today: News, closes_fen: list[int], memory: int, limits_fen: tuple[int, int]) -> Today:
+def _unease(closes_fen: list[int]) -> float:
+    """Mean absolute return of the last days over that of the last months; 1 until there is something to compare."""
+    moves = np.abs(np.diff(np.log(closes_fen[-USUAL_MOVES - 1 :])))
+    usual = float(moves.mean()) if len(moves) >= 2 * LATE_MOVES else 0.0
+    return 1.0 if usual == 0 else float(np.clip(moves[-LATE_MOVES:].mean() / usual, CALMEST, 1 / CALMEST))
+
+
+def look(today: News, closes_fen: list[int], memory: int, nervousness: float, limits_fen: tuple[int, int]) -> Today:
     """Public information about a product.
 
-    `closes_fen`: all closes so far, the reference price first; `memory`: days of the mean; `limits_fen`: of the day.
+    `closes_fen`: all closes so far, the reference price first; `memory`: days of the mean; `nervousness`: power
+    of the unease; `limits_fen`: of the day.
     """
     return Today(
         news=today,
@@ -118,6 +133,7 @@ def look(today: News, closes_fen: list[int], memory: int, limits_fen: tuple[int,
         low_fen=limits_fen[0],
         high_fen=limits_fen[1],
         reference_fen=float(np.mean(closes_fen[-memory:])),
+        unease=_unease(closes_fen) ** nervousness,
     )
 
 

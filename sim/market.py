@@ -97,7 +97,7 @@ class Market:
         self._news, self._wants = news, wants
         self._floor = Floor(self._port, self.instrument, news.day)
         limits = self._floor.limits_fen(opened)
-        self._today: Today = look(news, self._closes_fen, self._p.price_memory_days, limits)
+        self._today: Today = look(news, self._closes_fen, self._p.price_memory_days, self._p.nervousness, limits)
         self._rng = stream(self._seed, f"{self.symbol} day {news.index}")
         self._open = self._port.tradable(self.instrument, news.day) and self._takes_part()
         self._approve()
@@ -206,15 +206,15 @@ class Market:
 
     def _rounds(self, count: int) -> None:
         """Buyers, speculators and noise on the screen."""
-        clicks = noise.day_clicks(self._p, self._able, self._rng, self._floor.max_t)
+        clicks = noise.day_clicks(self._p, self._today, self._able, self._rng, self._floor.max_t)
         for number in range(count):
             attention, scatter = self._rng.random(self._count), self._rng.standard_normal(self._count)
             self.quotes.append(Quotes.of(self._news.day, self._port.feeds[self.instrument]))
             need, _ = self._approved()
             on_screen = (need < self._large_t()) | (self.books.failures >= self._p.search_patience)
-            buyers = np.flatnonzero((need > 0) & on_screen & (attention < self._p.buying_attention))
+            buyers = np.flatnonzero((need > 0) & on_screen & (attention < buying.attention(self._p, self._today)))
             limits = buying.screen_limits_fen(self._p, self._today, self.most_fen(), scatter)[buyers]
-            rows = [*buying.rows(self._p, self._floor, buyers, limits, need[buyers])]
+            rows = [*buying.rows(self._p, self._today, self._floor, buyers, limits, need[buyers])]
             rows += self._noise_rows(clicks[number::count])
             if number == 0:
                 rows += self._speculator_rows()

@@ -141,7 +141,7 @@ def fit_own(
     rules : another rulebook, by name or path
     product : whose rows of the file, where it has several
 
-    Returns `parameters` [{name, value, low, high, start}] (low to high: what the noise of the seeds cannot tell apart),
+    Returns `parameters` [{name, value, low, high, start}] (low to high: two standard errors around it),
     `aimed` and `not_used` [{name, recorded, low, high, value, held}] (medians, and shares of fresh seeds that hold),
     `unmet` names of aimed checks whose median is outside, `profile_distance` {fitted, uniform} (total variation between
     monthly shares), `loss`, `noise`, `trials`, `seeds`. Raises `ScenarioError`.
@@ -167,7 +167,7 @@ def fit_own(
     recorded = monthly_shares(series.days)
     uniform = np.full(len(recorded), 1 / len(recorded))
     return {
-        "scenario": scenario, "rules": plan.market, "series": path.name, "trials": trials, "seeds": seeds,
+        "scenario": scenario, "rules": plan.market, "series": path.name, "trials": found.trials, "seeds": seeds,
         "parameters": [
             {"name": name, "value": value, "low": found.within[name][0], "high": found.within[name][1],
              "start": plan.parameters[name].value} for name, value in found.best.items()
@@ -210,7 +210,7 @@ def print_fit(summary: dict[str, Any], console: Console) -> None:
         f"(noise {summary['noise']:.2f})"
     )
     table = Table(title="Fitted parameters", title_justify="left", box=None)
-    for name in ("parameter", "value", "not told apart", "start"):
+    for name in ("parameter", "value", "two standard errors", "start"):
         table.add_column(name, justify="left" if name == "parameter" else "right")
     for row in summary["parameters"]:
         table.add_row(

@@ -53,6 +53,7 @@ class Parameters:
     willingness_days: float
     quote_scatter: float
     price_memory_days: int
+    nervousness: float
     concession: float
     concession_probability: float
     concession_scale: float

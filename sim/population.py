@@ -2,9 +2,10 @@
 
     participants    firms first (0 to firms - 1), then holders of offsets, then speculators
 
-Nothing here depends on the market. All draws come from named streams and are the same under any rulebook; group and
-province draws are stratified, so that a season is not decided by which lump a few large draws fall into. Quantities
-are whole tonnes; everybody but a firm has no emissions, no allocation and no duty.
+Nothing here depends on the market. All draws come from named streams and are the same under any rulebook; firms'
+traits are balanced over neighbours in size, group and province draws stratified, so that a season is not decided by
+which traits a few large firms happen to have. Quantities are whole tonnes; everybody but a firm has no emissions, no
+allocation and no duty.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from sim.allocation.allocate import Allocation, AllocationRule, allocate
 from sim.facts import CapBase
 from sim.parameters import Parameters
 from sim.season import SeasonPlan
-from sim.streams import stratified, stream
+from sim.streams import balanced, stratified, stream
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,11 @@ def _normal(uniforms: np.ndarray) -> np.ndarray:
     return quantiles
 
 
+def largest_first(emissions_t: np.ndarray) -> np.ndarray:
+    """Firms by emissions, int64, shape (firms,)."""
+    return np.argsort(-emissions_t, kind="stable")
+
+
 def _groups(plan: SeasonPlan, p: Parameters, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Group of each firm (-1 = none) and, by group, whether headquarters trade."""
     rng = stream(seed, "groups")
@@ -105,14 +111,16 @@ def _of_group(values: np.ndarray, group: np.ndarray, otherwise: np.ndarray) -> n
 def _allocation(
     plan: SeasonPlan, p: Parameters, seed: int, emissions: np.ndarray, group: np.ndarray, groups: int
 ) -> Allocation:
-    """Firms of one group lean to the same side of the benchmark."""
+    """Firms of one group lean to the same side of the benchmark. All together get what `allocation_mean` says: drawn is
+    who is long and who is short, not whether the market is.
+    """
     rng = stream(seed, "allocation")
     group_tilt = _normal(stratified(rng, groups))
-    own = _normal(stratified(rng, plan.firms))
-    shared = _of_group(group_tilt, group, _normal(rng.random(plan.firms)))
+    own = _normal(balanced(rng, largest_first(emissions)))
+    place = np.where(group >= 0, 0.8 * own + 0.6 * _of_group(group_tilt, group, np.zeros_like(own)), own)
     return allocate(
-        AllocationRule.from_facts(plan.allocation), emissions, 0.8 * own + 0.6 * shared, p.allocation_mean,
-        p.allocation_spread, p.output_drift_sigma, seed,
+        AllocationRule.from_facts(plan.allocation), emissions, place - np.average(place, weights=emissions),
+        p.allocation_mean, p.allocation_spread, p.output_drift_sigma, seed,
     )  # fmt: skip
 
 
@@ -148,17 +156,18 @@ def draw_population(plan: SeasonPlan, p: Parameters, seed: int) -> Population:
     free, duty = allocation.free_t, allocation.duty_t
     cap = _offset_cap(plan, emissions, free, duty)
     sold_here = plan.offsets is not None and len(plan.offsets.units) > 0
-    holder = stream(seed, "offsets").random(count) < p.offset_holder_share
+    order = largest_first(emissions)
+    holder = balanced(stream(seed, "offsets"), order) < p.offset_holder_share
     offsets = np.where(holder & (not sold_here), np.minimum(cap, np.maximum(0, duty - free)), 0)
-    carried = np.maximum(0, stream(seed, "carried").standard_normal(count)) * emissions
+    carried = np.maximum(0, _normal(balanced(stream(seed, "carried"), order))) * emissions
     carried = np.floor(carried / max(carried.sum(), 1) * plan.banking.carried_in_share * emissions.sum())
     rng = stream(seed, "provinces")
     province = rng.integers(0, p.provinces, count)
     province_delay = stratified(rng, p.provinces) * p.province_span_days
     delay = np.floor(province_delay[province] + 3 * rng.random(count)).astype(np.int64)
     rng = stream(seed, "traits")
-    late, haste, office = rng.random(count), rng.standard_normal(count), rng.standard_normal(count)
-    value, quote, error = rng.standard_normal(count), rng.standard_normal(count), rng.standard_normal(count)
+    late = balanced(rng, order)
+    haste, office, value, quote, error = (_normal(balanced(rng, order)) for _ in range(5))
     group_rng = stream(seed, "group traits")
     group_haste = _normal(stratified(group_rng, len(by_headquarters)))
     group_office = _normal(stratified(group_rng, len(by_headquarters)))
@@ -200,7 +209,7 @@ def draw_population(plan: SeasonPlan, p: Parameters, seed: int) -> Population:
         private_value=joined(value, rng.standard_normal(others)),
         first_quote=joined(quote, rng.standard_normal(others)),
         late=joined(late, 1.0),
-        belief=joined(stream(seed, "belief").random(count), 1.0),
-        unresponsive=joined(stream(seed, "unresponsive").random(count) < chance),
-        wakes=joined(stream(seed, "correction").random(count) < p.corrected_share),
+        belief=joined(balanced(stream(seed, "belief"), order), 1.0),
+        unresponsive=joined(balanced(stream(seed, "unresponsive"), order) < chance),
+        wakes=joined(balanced(stream(seed, "correction"), order) < p.corrected_share),
     )

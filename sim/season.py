@@ -17,8 +17,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from engine.codes import Rule
 from engine.errors import ScenarioError
-from engine.rules.schema import Rulebook, find_rulebook
+from engine.rules.schema import Rulebook, find_rulebook, in_force
 from sim.facts import (
     Allocation,
     Announced,
@@ -64,6 +65,10 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether this season never took place."""
 
 
+_LONGEST_CLOSURE = 22
+"""Trading days that are looked through for one on which the product trades."""
+
+
 @dataclass(frozen=True)
 class SeasonPlan:
     """One season's facts."""
@@ -103,6 +108,15 @@ class SeasonPlan:
         days = np.arange(self.first_day, self.last_day + 1)
         extra = [np.datetime64(day) for value in self.book.extra_days for day in value.compiled]
         return days[np.is_busday(days, holidays=list(self.holidays)) | np.isin(days, extra)]
+
+    def last_trade_by(self, date: np.datetime64) -> np.datetime64:
+        """The last day up to `date` on which the product trades by calendar and rulebook; else `date`."""
+        changes = self.book.rules.get((self.instrument(self.product.symbol), Rule.TRADABLE), [])
+        days = self.days
+        for day in days[days <= date][:-_LONGEST_CLOSURE:-1]:
+            if not changes or in_force(changes, day.astype(dt.date)):
+                return np.datetime64(day)
+        return date
 
     def of(self, kind: DateKind) -> list[Announced]:
         """The dates of one kind, in the order in which they became known."""

@@ -17,3 +17,31 @@ def stream(seed: int, name: str) -> np.random.Generator:
 def stratified(rng: np.random.Generator, count: int) -> np.ndarray:
     """`count` uniforms in (0, 1), one in each of `count` equal slices, in random order, float, shape (count,)."""
     return (rng.permutation(count) + rng.random(count)) / count
+
+
+_NEIGHBOURS_LOG2 = 3
+"""Log2 of how many neighbours in size `balanced` spreads over the whole range."""
+
+
+def balanced(rng: np.random.Generator, order: np.ndarray) -> np.ndarray:
+    """Uniforms in (0, 1), unlike for neighbours in `order`, so that no few large firms decide a season.
+
+    Of each two neighbours one is in the lower half, of each four one in each quarter, of each eight one in each eighth;
+    and all together one in each of `count` slices (rounded up to a multiple of eight). Nested uniform scrambling (Owen,
+    1995) of every eight places; two traits drawn in this way do not depend on each other.
+
+    Parameters
+    ----------
+    order : indices of all participants, the largest first, int64, shape (count,)
+    """
+    count, size = len(order), 1 << _NEIGHBOURS_LOG2
+    blocks, place = -(-count // size), np.arange(size)
+    stratum = np.zeros((blocks, size), np.int64)
+    for bit in range(_NEIGHBOURS_LOG2):
+        coins = rng.integers(0, 2, (blocks, 1 << bit))
+        stratum = 2 * stratum + ((place >> bit & 1) ^ coins[:, place & ((1 << bit) - 1)])
+    within = rng.permuted(np.tile(np.arange(blocks)[:, None], size), axis=0)
+    slices = stratum * blocks + np.take_along_axis(within, stratum, axis=1)
+    found = np.empty(count)
+    found[order] = ((slices + rng.random((blocks, size))) / (blocks * size)).ravel()[:count]
+    return found

@@ -17,7 +17,7 @@ from sim.allocation.plants import Plants, draw_plants
 from sim.allocation.reasons import method_reasons
 from sim.allocation.whole import apportion, by_firm
 from sim.facts import Method, Sector
-from sim.streams import stream
+from sim.streams import balanced, stream
 
 FOLLOWS_OUTPUT = (Method.BENCHMARK, Method.INTENSITY)
 """Methods under which a first issue at the base year's output differs from the final one."""
@@ -130,11 +130,13 @@ class Allocation:
         return change
 
 
-def _sectors(sectors: tuple[Sector, ...], firms: int, seed: int) -> np.ndarray:
-    """Number of each firm's sector, int64: shares to the nearest firm, spread over sizes at random."""
+def _sectors(sectors: tuple[Sector, ...], emissions_t: np.ndarray, seed: int) -> np.ndarray:
+    """Number of each firm's sector, int64: shares to the nearest firm, each sector with firms of all sizes."""
+    firms = len(emissions_t)
     ends = np.rint(np.cumsum([sector.share_of_firms for sector in sectors]) * firms).astype(np.int64)
     label = np.repeat(np.arange(len(sectors)), np.diff(ends, prepend=0))
-    return label[stream(seed, "sectors").permutation(firms)]
+    place = balanced(stream(seed, "sectors"), np.argsort(-emissions_t, kind="stable"))
+    return label[place.argsort().argsort()]
 
 
 def _method_t(sector: Sector, plants: Plants) -> np.ndarray:
@@ -201,7 +203,7 @@ def allocate(
     for key, sigma in (("spread", spread), ("output_drift_sigma", output_drift_sigma)):
         if sigma < 0:
             raise _refuse(key, sigma, "at least 0")
-    sector = _sectors(rule.sectors, firms, seed)
+    sector = _sectors(rule.sectors, emissions_t, seed)
     drift = np.exp(output_drift_sigma * stream(seed, "output").standard_normal(firms))
     plants = draw_plants(emissions_t, efficiency, drift, mean, spread, sector, rule.sectors, seed)
 

@@ -15,10 +15,12 @@ def urgency(days_left: np.ndarray | int, scale_days: float) -> np.ndarray:
 def buyer_step(people: Population, p: Parameters, news: News, known: np.ndarray) -> np.ndarray:
     """Progress of one trading day towards approval of a purchase, float, shape (participants,); 1 in all is needed.
 
-    Pressure works on firms that know their need; before the true-up the clock runs without it.
+    Pressure works on firms that know their need; before the true-up the clock runs without it. No office that has begun
+    misses the legal deadline: it does at least its share of the days that are left.
     """
     pressure = np.where(known, p.approval_pressure * urgency(news.days_to_binding(people), p.urgency_days), 0)
-    return (1 + pressure) / people.approval_days
+    in_time = np.where(known, 1 / (1 + news.days_to_deadline), 0)
+    return np.maximum((1 + pressure) / people.approval_days, in_time)
 
 
 def seller_step(people: Population, p: Parameters, known: np.ndarray) -> np.ndarray:

@@ -2,9 +2,9 @@
 
 The first quote scatters around the mean close of the last weeks, never below the seller's floor. Unsold, it comes down
 by a small step now and then, by larger ones the farther it stands above the floor; sold out, it goes up; left behind by
-a rising market, it follows. In a market above its own monthly mean, offices hold back (惜售), below it they hurry. A
-listing is a part of what is for sale and below the rulebook's maximum; who has a block to sell waits for a partner and
-is only now and then on the screen.
+a rising market, it follows. Steps grow with the recent moves of the price. In a market above its own monthly mean,
+offices hold back (惜售), below it they hurry. A listing is a part of what is for sale and below the rulebook's maximum;
+who has a block to sell waits for a partner and is only now and then on the screen.
 """
 
 import numpy as np
@@ -30,13 +30,14 @@ class Sellers:
     ) -> None:  # fmt: skip
         """Set today's quotes. `ready`: approved sellers, bool; `floor_fen`: their floors; `mood`: one uniform each."""
         first = ready & np.isnan(self.quote_fen)
-        scatter = np.exp(p.quote_scatter * people.first_quote[first])
+        scatter = np.exp(p.quote_scatter * today.unease * people.first_quote[first])
         self.quote_fen[first] = today.reference_fen * scatter
         old = ready & ~first
         reconsiders = old & ~self._sold_out & (mood < p.concession_probability)
         above = np.maximum(0, np.log(self.quote_fen[reconsiders] / np.maximum(floor_fen[reconsiders], 1)))
-        self.quote_fen[reconsiders] *= np.maximum(0.5, 1 - p.concession * (1 + (above / p.concession_scale) ** 2))
-        self.quote_fen[old & self._sold_out] *= 1 + p.concession
+        step = p.concession * today.unease
+        self.quote_fen[reconsiders] *= np.maximum(0.5, 1 - step * (1 + (above / p.concession_scale) ** 2))
+        self.quote_fen[old & self._sold_out] *= 1 + step
         follows = today.close_fen * (1 - p.quote_scatter)
         self.quote_fen[ready] = np.maximum(np.maximum(self.quote_fen[ready], follows), floor_fen[ready])
         self._sold_out[:] = False

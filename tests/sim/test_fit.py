@@ -16,7 +16,7 @@ from sim import fit as fitting
 from sim import forecast, own
 from sim.checks import Records
 from sim.facts import ParameterKind
-from sim.fit import FIRST_SEED, Fit, fit, seed_loss, write
+from sim.fit import FIRST_SEED, Fit, fit, residuals_of, write
 from sim.own import REPORT_SEED, fit_own, own_records, print_fit, series_season
 from sim.result import Season
 from sim.season import SCENARIOS, SeasonPlan, load_season
@@ -39,23 +39,23 @@ def row(name: str, value: float | None, recorded: float = 10.0, half: float = 2.
 # ---------------------------------------------------------------------------------------------------------- the search
 
 
-def test_the_loss_is_the_squared_distance_in_half_ranges_of_what_is_aimed_at() -> None:
+def test_a_residual_is_the_distance_in_half_ranges_of_what_is_aimed_at() -> None:
     rows = [row("one", 11.0), row("two", 6.0), row("far", 1_000.0), row("none", None), row("free", 0.0)]
-    assert seed_loss(rows, {"one"}) == 0.25
-    assert seed_loss(rows, {"one", "two"}) == 4.25
-    assert seed_loss(rows, {"far"}) == seed_loss(rows, {"none"}) == 9.0
-    assert seed_loss(rows, set()) == 0.0
+    assert residuals_of(rows, {"one"}) == [0.5]
+    assert residuals_of(rows, {"one", "two"}) == [0.5, -2.0]
+    assert residuals_of(rows, {"far", "none"}) == [3.0, 3.0]
+    assert residuals_of(rows, set()) == []
 
 
-def _bowl(plan: SeasonPlan, _records: Records, changes: dict[str, float], seeds: range, _jobs: int) -> list[float]:
-    """A loss whose bottom lies at two thirds of each range."""
+def _bowl(plan: SeasonPlan, _records: Records, changes: dict[str, float], seeds: range, _jobs: int) -> np.ndarray:
+    """Residuals that are 0 at two thirds of each range, but for what two seeds differ by."""
     assert list(seeds) == [FIRST_SEED, FIRST_SEED + 1]
-    total = 0.0
+    found = []
     for name, value in changes.items():
         low, high = plan.parameters[name].range or (0.0, 1.0)
         assert low <= value <= high
-        total += ((value - low) / (high - low) - 2 / 3) ** 2
-    return [total + 0.01, total - 0.01]
+        found.append(3 * ((value - low) / (high - low) - 2 / 3))
+    return np.array([found, found]) + np.array([[0.1], [-0.1]])
 
 
 def test_a_search_starts_from_the_shipped_values_and_comes_down(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,31 +63,45 @@ def test_a_search_starts_from_the_shipped_values_and_comes_down(monkeypatch: pyt
     fitted = {name: one for name, one in plan.parameters.items() if one.kind == ParameterKind.FITTED}
     asked: list[dict[str, float]] = []
 
-    def bowl(*arguments: Any) -> list[float]:
+    def bowl(*arguments: Any) -> np.ndarray:
         asked.append(dict(arguments[2]))
         return _bowl(*arguments)
 
-    monkeypatch.setattr(fitting, "_losses", bowl)
+    monkeypatch.setattr(fitting, "_residuals", bowl)
     found = fit(plan, NO_RECORDS, trials=60, seeds=2, progress=lambda done, of: told.append((done, of)))
-    assert asked[0] == {name: one.value for name, one in fitted.items()}
-    start = float(np.mean(_bowl(plan, NO_RECORDS, asked[0], range(FIRST_SEED, FIRST_SEED + 2), 1)))
-    print(f"loss {start:.3f} at the shipped values, {found.loss:.3f} after 60 trials")
-    assert found.loss < start
-    assert found.loss < 0.3 * len(fitted) / 3
+    assert asked[0] == pytest.approx({name: one.value for name, one in fitted.items()})
+    least = 0.01 * len(fitted)
+    start = float((_bowl(plan, NO_RECORDS, asked[0], range(FIRST_SEED, FIRST_SEED + 2), 1) ** 2).sum() / 2)
+    print(f"loss {start:.3f} at the shipped values, {found.loss:.4f} after {found.trials} trials; least {least}")
+    assert start > 10 * least
+    assert least <= found.loss < 1.1 * least
     assert set(found.best) == set(found.within) == set(fitted)
     assert all(found.within[name][0] <= found.best[name] <= found.within[name][1] for name in fitted)
-    assert found.noise == pytest.approx(0.01 / np.sqrt(2))
-    assert told == [(number, 60) for number in range(1, 61)]
+    assert found.noise == pytest.approx(0, abs=0.05)
+    assert found.trials == len(asked) <= 60
+    assert told == [(number, 60) for number in range(1, found.trials + 1)]
     again = fit(plan, NO_RECORDS, trials=60, seeds=2)
     assert again.best == found.best
 
 
-def test_what_the_seeds_cannot_tell_apart_is_a_range(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_stops_when_its_trials_are_spent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "_residuals", _bowl)
     plan = load_season("gdea-2017")
-    monkeypatch.setattr(fitting, "_losses", lambda *_: [0.0, 1.0])
+    for trials in (1, 3, 9):
+        found = fit(plan, NO_RECORDS, trials=trials, seeds=2)
+        assert found.trials == trials
+    whole = {name: one.range for name, one in plan.parameters.items() if one.range}
+    found = fit(plan, NO_RECORDS, trials=1, seeds=2)
+    assert found.best == {name: plan.parameters[name].value for name in whole}
+    assert all(found.within[name] == pytest.approx(whole[name]) for name in whole), "one look tells nothing apart"
+
+
+def test_what_nothing_depends_on_may_lie_anywhere_in_its_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = load_season("gdea-2017")
+    monkeypatch.setattr(fitting, "_residuals", lambda *_: np.array([[0.0, 1.0], [1.0, 0.0]]))
     found = fit(plan, NO_RECORDS, trials=12, seeds=2)
-    for low, high in found.within.values():
-        assert high > low
+    for name, (low, high) in found.within.items():
+        assert (low, high) == pytest.approx(plan.parameters[name].range)
 
 
 def test_only_the_fitted_values_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,14 +162,14 @@ def test_a_series_made_by_the_model_is_fitted_back_from_a_displaced_start(
     for module in (own, fitting):
         monkeypatch.setattr(module, "Parallel", in_turn)
     losses: list[float] = []
-    whole = fitting._losses
+    whole = fitting._residuals
 
-    def listened(*arguments: Any) -> list[float]:
+    def listened(*arguments: Any) -> np.ndarray:
         found = whole(*arguments)
-        losses.append(float(np.mean(found)))
+        losses.append(float((found**2).sum()))
         return found
 
-    monkeypatch.setattr(fitting, "_losses", listened)
+    monkeypatch.setattr(fitting, "_residuals", listened)
     found = fit_own(path, "cea-2021", trials=8, seeds=1)
     fitted = {row["name"]: f"{row['value']:.3g} (true {true[row['name']]:.3g})" for row in found["parameters"]}
     print(f"loss {losses[0]:.2f} at the displaced start, {found['loss']:.2f} after 8 trials;", fitted)

@@ -110,7 +110,33 @@ def test_believers_expect_last_years_date_until_a_draft_or_an_announcement() -> 
     later = load_season("cea-2023")
     assert news(later, "2023-03-14").days_to_expected < NEVER
     assert news(later, "2023-03-15").days_to_expected == NEVER
-    assert news(later, "2023-03-15").days_to_deadline == 291
+    assert news(later, "2023-03-15").days_to_deadline == 289, "31 December is a Sunday: to the Friday before it"
+
+
+def test_the_deadline_is_as_far_as_the_last_day_before_it_on_which_the_product_trades() -> None:
+    plan = load_season("shea-2014")
+    assert plan.deadline is not None
+    assert str(plan.last_trade_by(plan.deadline.day)) == "2014-06-26", "the exchange closed its screen on the 27th"
+    found = [news(plan, day).days_to_deadline for day in ("2014-06-25", "2014-06-26", "2014-06-27", "2014-06-30")]
+    assert found == [1, 0, 0, 0]
+    assert news(plan, "2014-07-01").days_to_deadline == NEVER
+
+
+def test_unease_compares_the_last_moves_with_the_usual_ones() -> None:
+    calm = [10_000 + number % 2 * 10 for number in range(80)]
+    wild = calm + [10_000 + number % 2 * 500 for number in range(10)]
+
+    def unease(closes: list[int], nervousness: float = 1.0) -> float:
+        today = information.look(news(load_season("cea-2021"), "2021-11-01"), closes, 20, nervousness, (1, 10**6))
+        return today.unease
+
+    assert unease(calm) == pytest.approx(1.0)
+    assert unease(calm[:15]) == 1.0, "nothing to compare with yet"
+    assert unease([10_000] * 80) == 1.0, "a price that never moved"
+    assert unease(wild) == pytest.approx(1 / information.CALMEST), "at most"
+    assert unease(wild + [10_000] * 11) == pytest.approx(information.CALMEST), "at least"
+    assert unease(wild, 0.0) == 1.0
+    assert unease(wild, 0.5) == pytest.approx(information.CALMEST**-0.5)
 
 
 def _two(position: tuple[int, int], error: tuple[float, float]) -> tuple[Population, np.ndarray]:

@@ -1,0 +1,91 @@
+"""Single behaviours against numbers worked out by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.codes import Side
+from sim import information
+from sim.behaviours import approval, buying, market_making, noise
+from sim.floor import Floor
+from sim.information import NEVER, Today
+from sim.parameters import load_parameters
+from sim.population import draw_population
+from sim.season import load_season
+from sim.world import World
+from tests.sim.small import small
+
+P = load_parameters()
+PLAN = load_season("cea-2021")
+
+
+def today(days_to_deadline: int, unease: float = 1.0) -> Today:
+    news = replace(information.news(PLAN, P, np.datetime64("2021-12-01"), 0), days_to_deadline=days_to_deadline)
+    return Today(news, close_fen=5_000, low_fen=4_500, high_fen=5_500, reference_fen=5_000.0, unease=unease)
+
+
+def test_no_office_that_has_begun_misses_the_legal_deadline() -> None:
+    """At least 1 / (1 + days left) of the work a day: from any day on that comes to a whole by the deadline."""
+    people = draw_population(small("tjea-2014", firms=50), P, 1)
+    slow = replace(people, approval_days=np.full(len(people.approval_days), 1_000.0))
+    known = np.ones(len(people.emissions_t), bool)
+    for begins in (0, 3, 30):
+        progress = np.zeros(len(known))
+        for left in range(begins, -1, -1):
+            progress += approval.buyer_step(slow, P, today(left).news, known)
+        assert (progress >= 1).all()
+    unknown = approval.buyer_step(slow, P, today(0).news, ~known)
+    assert (unknown == 1 / 1_000).all(), "who does not know its need has no reason to hurry"
+
+
+def test_buyers_are_at_the_screen_when_the_deadline_is_there() -> None:
+    assert buying.attention(P, today(NEVER)) == pytest.approx(P.buying_attention, abs=1e-3)
+    assert buying.attention(P, today(0)) == 1.0
+
+
+def test_buyers_disagree_more_when_the_price_has_moved() -> None:
+    scatter, most = np.array([0.5]), np.array([5_600.0])
+    calm, uneasy = (buying.screen_limits_fen(P, today(NEVER, unease), most, scatter)[0] for unease in (1.0, 1.5))
+    assert calm == pytest.approx(5_000 * np.exp(0.5 * P.quote_scatter), rel=0.01)
+    assert uneasy - 5_000 > 1.4 * (calm - 5_000)
+
+
+def test_clicks_of_no_importance_follow_the_moves_of_the_price() -> None:
+    def clicks(unease: float) -> int:
+        rng = np.random.default_rng(1)
+        return sum(len(noise.day_clicks(P, today(NEVER, unease), np.arange(5), rng, 1_000)) for _ in range(400))
+
+    assert clicks(2.0) == pytest.approx(2 * clicks(1.0), rel=0.1)
+
+
+def _floor() -> Floor:
+    world = World(small("bea-2014", firms=20), P, 1)
+    world.port.roll(world.plan.days[0])
+    return Floor(world.port, 0, world.plan.days[0])
+
+
+def test_desks_leave_before_the_deadline_and_near_a_limit_and_stand_wider_when_the_price_has_moved() -> None:
+    floor, desks = _floor(), np.arange(1_000)
+    mood, none = (desks + 0.5) / 1_000, np.zeros(1_000)
+
+    def quotes(now: Today) -> np.ndarray:
+        return market_making.rows(P, now, floor, desks, none, mood)
+
+    far, near, last = quotes(today(NEVER)), quotes(today(round(P.urgency_days))), quotes(today(0))
+    assert [len(rows) for rows in (far, near, last)] == [pytest.approx(2_000, rel=0.01), 1_000, 0]
+    spread = [
+        int(rows["price_fen"][rows["side"] == Side.SELL][0]) - int(rows["price_fen"][rows["side"] == Side.BUY][0])
+        for rows in (far, quotes(today(NEVER, 2.0)))
+    ]
+    assert spread[1] == pytest.approx(2 * spread[0], rel=0.1), "to a tick"
+    assert len(quotes(replace(today(NEVER), high_fen=5_050))) == 0
+
+
+def test_buyers_show_less_of_their_need_the_nearer_the_deadline() -> None:
+    floor, need = _floor(), np.array([1_000])
+    shown = [
+        int(buying.rows(P, today(left), floor, np.array([3]), np.array([4_800.0]), need)[1]["qty"][0])
+        for left in (NEVER, round(P.urgency_days), 0)
+    ]
+    assert shown == [round(1_000 * P.listing_size_share), round(500 * P.listing_size_share), 1]
