@@ -33,6 +33,7 @@ ABLATIONS: dict[str, dict[str, float]] = {
     "values all equal": {"value_sigma": 0.0},
     "quotes do not scatter": {"quote_scatter": 0.0},
     "quotes never concede": {"concession": 0.0},
+    "no unease when the price moves": {"nervousness": 0.0},
     "no withholding in a rising market": {"withholding": 0.0},
     "no urgency in what buyers pay": {"deadline_willingness": 0.0},
     "no noise": {"noise_clicks": 0.0},

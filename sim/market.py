@@ -52,6 +52,8 @@ class Wants:
     """Whether the participant knows its position exactly, bool."""
     value_fen: np.ndarray
     """What a unit is worth to each, float."""
+    level_fen: float
+    """What it is worth to the average holder."""
     most_fen: float
     """Nobody pays more, whatever the urgency."""
     out_of_reach: np.ndarray
@@ -192,7 +194,7 @@ class Market:
 
     def most_fen(self) -> np.ndarray:
         """Most that each pays today, float."""
-        limit = reservation.buyer_limit_fen(self._wants.value_fen, self._p, self._news)
+        limit = reservation.buyer_limit_fen(self._wants.value_fen, self._wants.level_fen, self._p, self._news)
         most: np.ndarray = np.minimum(limit, self._wants.most_fen)
         return most
 

@@ -226,10 +226,12 @@ class World:
         if waits and any(self._eligible(number, news.day) for number in self._offset_markets):
             sure = sure + self._room_t()
         dies, days_to_death = self._dying(news, sure)
+        level_fen = FEN * p.value_level * self._scarcity(news.day)
         return Wants(
             position_t=np.where(self._out_of_reach, 0, sure),
             known=self._known,
-            value_fen=private_value_fen(people, p, FEN * p.value_level * self._scarcity(news.day)),
+            value_fen=private_value_fen(people, p, level_fen),
+            level_fen=level_fen,
             most_fen=FOR_EVER,
             out_of_reach=self._out_of_reach,
             dies=dies,
@@ -272,6 +274,7 @@ class World:
             position_t=position,
             known=self._known | (people.emissions_t == 0),
             value_fen=private_value_fen(people, p, p.offset_value * allowance_fen),
+            level_fen=p.offset_value * allowance_fen,
             most_fen=FOR_EVER if self.plan.offsets_only else allowance_fen,
             out_of_reach=self._out_of_reach,
             dies=np.zeros(self.count, bool),

@@ -18,9 +18,14 @@ def private_value_fen(people: Population, p: Parameters, level_fen: float) -> np
     return value
 
 
-def buyer_limit_fen(value_fen: np.ndarray, p: Parameters, news: News) -> np.ndarray:
-    """Most that each participant pays today, float, shape (participants,)."""
-    return value_fen * (1 + p.deadline_willingness * urgency(news.days_to_deadline, p.willingness_days))
+def buyer_limit_fen(value_fen: np.ndarray, level_fen: float, p: Parameters, news: News) -> np.ndarray:
+    """Most that each participant pays today, float, shape (participants,).
+
+    On the day of the deadline what a unit is worth to its holder no longer counts for who has to surrender it: nobody
+    then stops below what the average firm pays.
+    """
+    last = (1 + p.deadline_willingness) * np.maximum(value_fen, level_fen)
+    return value_fen + urgency(news.days_to_deadline, p.willingness_days) * (last - value_fen)
 
 
 def seller_floor_fen(value_fen: np.ndarray, p: Parameters, sold_share: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 
 from engine.codes import Side
 from sim import information
-from sim.behaviours import approval, buying, market_making, noise
+from sim.behaviours import approval, buying, market_making, noise, reservation
 from sim.floor import Floor
 from sim.information import NEVER, Today
 from sim.parameters import load_parameters
@@ -37,6 +37,15 @@ def test_no_office_that_has_begun_misses_the_legal_deadline() -> None:
         assert (progress >= 1).all()
     unknown = approval.buyer_step(slow, P, today(0).news, ~known)
     assert (unknown == 1 / 1_000).all(), "who does not know its need has no reason to hurry"
+
+
+def test_on_the_deadline_nobody_stops_below_what_the_average_firm_pays() -> None:
+    values, level = np.array([2_000.0, 5_000.0, 9_000.0]), 5_000.0
+    most = 1 + P.deadline_willingness
+    last = reservation.buyer_limit_fen(values, level, P, today(0).news)
+    assert last.tolist() == pytest.approx([5_000 * most, 5_000 * most, 9_000 * most])
+    far = reservation.buyer_limit_fen(values, level, P, today(NEVER).news)
+    assert far == pytest.approx(values, rel=1e-3)
 
 
 def test_buyers_are_at_the_screen_when_the_deadline_is_there() -> None:
