@@ -3,9 +3,10 @@
     python -m sim.fit SEASON … [--trials 40] [--seeds 8] [--write]
 
 Fits on seeds 201 and up; the table of `sim/seeds.py` reports on others. A residual is the distance of one check in one
-season to the record, in units of the check's half range; their squares are made least by a trust region (SciPy's
-`least_squares`, Branch, Coleman and Li, 1999) from the shipped values on, inside each parameter's range. `--write` puts
-the best values into the scenario file, and nothing else. `sim/own.py` fits to somebody's own series in the same way.
+season to the record, in units of the check's half range, beyond one by its logarithm; their squares are made least by
+a trust region (SciPy's `least_squares`, Branch, Coleman and Li, 1999) from the shipped values on, inside each
+parameter's range. `--write` puts the best values into the scenario file, and nothing else. `sim/own.py` fits to
+somebody's own series in the same way.
 """
 
 import argparse
@@ -32,8 +33,8 @@ SETTLED = 0.003
 """A step by less than this, or a gain of less than this share, ends the search."""
 WIDE = 4.0
 """A range whose end is so many times its beginning is searched by ratios."""
-_WORST = 3.0
-"""Residual at most, and that of a check without a value."""
+_MISSING = 5.0
+"""Residual of a check without a value: as if it were 55 half ranges away."""
 
 Progress = Callable[[int, int], None]
 
@@ -54,13 +55,19 @@ class Fit:
     seeds: int
 
 
+def _distance(value: float, recorded: float, half: float) -> float:
+    """In half ranges; beyond one by its logarithm, so that nothing far away outweighs all else and all has a slope."""
+    ratio = (value - recorded) / half
+    return ratio if abs(ratio) <= 1 else float(np.copysign(1 + np.log(abs(ratio)), ratio))
+
+
 def residuals_of(rows: Sequence[Row], aimed: set[str]) -> list[float]:
-    """Distance of one season to the record by aimed check, in half ranges."""
-    found = []
-    for row in (row for row in rows if row["name"] in aimed):
-        half, value = (row["high"] - row["low"]) / 2, row["value"]
-        found.append(_WORST if value is None else float(np.clip((value - row["recorded"]) / half, -_WORST, _WORST)))
-    return found
+    """Distance of one season to the record by aimed check."""
+    return [
+        _MISSING if row["value"] is None else _distance(row["value"], row["recorded"], (row["high"] - row["low"]) / 2)
+        for row in rows
+        if row["name"] in aimed
+    ]
 
 
 def _residuals(plan: SeasonPlan, records: Records, changes: Mapping[str, float], seeds: range, jobs: int) -> np.ndarray:

@@ -42,8 +42,8 @@ def row(name: str, value: float | None, recorded: float = 10.0, half: float = 2.
 def test_a_residual_is_the_distance_in_half_ranges_of_what_is_aimed_at() -> None:
     rows = [row("one", 11.0), row("two", 6.0), row("far", 1_000.0), row("none", None), row("free", 0.0)]
     assert residuals_of(rows, {"one"}) == [0.5]
-    assert residuals_of(rows, {"one", "two"}) == [0.5, -2.0]
-    assert residuals_of(rows, {"far", "none"}) == [3.0, 3.0]
+    assert residuals_of(rows, {"one", "two"}) == pytest.approx([0.5, -1 - np.log(2)]), "beyond one by its logarithm"
+    assert residuals_of(rows, {"far", "none"}) == pytest.approx([1 + np.log(495), 5.0])
     assert residuals_of(rows, set()) == []
 
 
