@@ -83,11 +83,6 @@ def _normal(uniforms: np.ndarray) -> np.ndarray:
     return quantiles
 
 
-def largest_first(emissions_t: np.ndarray) -> np.ndarray:
-    """Firms by emissions, int64, shape (firms,)."""
-    return np.argsort(-emissions_t, kind="stable")
-
-
 def _groups(plan: SeasonPlan, p: Parameters, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Group of each firm (-1 = none) and, by group, whether headquarters trade."""
     rng = stream(seed, "groups")
@@ -116,7 +111,7 @@ def _allocation(
     """
     rng = stream(seed, "allocation")
     group_tilt = _normal(stratified(rng, groups))
-    own = _normal(balanced(rng, largest_first(emissions)))
+    own = _normal(balanced(rng, emissions))
     place = np.where(group >= 0, 0.8 * own + 0.6 * _of_group(group_tilt, group, np.zeros_like(own)), own)
     return allocate(
         AllocationRule.from_facts(plan.allocation), emissions, place - np.average(place, weights=emissions),
@@ -156,18 +151,17 @@ def draw_population(plan: SeasonPlan, p: Parameters, seed: int) -> Population:
     free, duty = allocation.free_t, allocation.duty_t
     cap = _offset_cap(plan, emissions, free, duty)
     sold_here = plan.offsets is not None and len(plan.offsets.units) > 0
-    order = largest_first(emissions)
-    holder = balanced(stream(seed, "offsets"), order) < p.offset_holder_share
+    holder = balanced(stream(seed, "offsets"), emissions) < p.offset_holder_share
     offsets = np.where(holder & (not sold_here), np.minimum(cap, np.maximum(0, duty - free)), 0)
-    carried = np.maximum(0, _normal(balanced(stream(seed, "carried"), order))) * emissions
+    carried = np.maximum(0, _normal(balanced(stream(seed, "carried"), emissions))) * emissions
     carried = np.floor(carried / max(carried.sum(), 1) * plan.banking.carried_in_share * emissions.sum())
     rng = stream(seed, "provinces")
     province = rng.integers(0, p.provinces, count)
     province_delay = stratified(rng, p.provinces) * p.province_span_days
     delay = np.floor(province_delay[province] + 3 * rng.random(count)).astype(np.int64)
     rng = stream(seed, "traits")
-    late = balanced(rng, order)
-    haste, office, value, quote, error = (_normal(balanced(rng, order)) for _ in range(5))
+    late = balanced(rng, emissions)
+    haste, office, value, quote, error = (_normal(balanced(rng, emissions)) for _ in range(5))
     group_rng = stream(seed, "group traits")
     group_haste = _normal(stratified(group_rng, len(by_headquarters)))
     group_office = _normal(stratified(group_rng, len(by_headquarters)))
@@ -209,7 +203,7 @@ def draw_population(plan: SeasonPlan, p: Parameters, seed: int) -> Population:
         private_value=joined(value, rng.standard_normal(others)),
         first_quote=joined(quote, rng.standard_normal(others)),
         late=joined(late, 1.0),
-        belief=joined(balanced(stream(seed, "belief"), order), 1.0),
-        unresponsive=joined(balanced(stream(seed, "unresponsive"), order) < chance),
-        wakes=joined(balanced(stream(seed, "correction"), order) < p.corrected_share),
+        belief=joined(balanced(stream(seed, "belief"), emissions), 1.0),
+        unresponsive=joined(balanced(stream(seed, "unresponsive"), emissions) < chance),
+        wakes=joined(balanced(stream(seed, "correction"), emissions) < p.corrected_share),
     )

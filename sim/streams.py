@@ -23,8 +23,8 @@ _NEIGHBOURS_LOG2 = 3
 """Log2 of how many neighbours in size `balanced` spreads over the whole range."""
 
 
-def balanced(rng: np.random.Generator, order: np.ndarray) -> np.ndarray:
-    """Uniforms in (0, 1), unlike for neighbours in `order`, so that no few large firms decide a season.
+def balanced(rng: np.random.Generator, size: np.ndarray) -> np.ndarray:
+    """Uniforms in (0, 1), unlike for neighbours in size, so that no few large firms decide a season.
 
     Of each two neighbours one is in the lower half, of each four one in each quarter, of each eight one in each eighth;
     and all together one in each of `count` slices (rounded up to a multiple of eight). Nested uniform scrambling (Owen,
@@ -32,16 +32,17 @@ def balanced(rng: np.random.Generator, order: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    order : indices of all participants, the largest first, int64, shape (count,)
+    size : of each participant, shape (count,); the result has the same shape
     """
-    count, size = len(order), 1 << _NEIGHBOURS_LOG2
-    blocks, place = -(-count // size), np.arange(size)
-    stratum = np.zeros((blocks, size), np.int64)
+    count, width = len(size), 1 << _NEIGHBOURS_LOG2
+    blocks, place = -(-count // width), np.arange(width)
+    stratum = np.zeros((blocks, width), np.int64)
     for bit in range(_NEIGHBOURS_LOG2):
         coins = rng.integers(0, 2, (blocks, 1 << bit))
         stratum = 2 * stratum + ((place >> bit & 1) ^ coins[:, place & ((1 << bit) - 1)])
-    within = rng.permuted(np.tile(np.arange(blocks)[:, None], size), axis=0)
+    within = rng.permuted(np.tile(np.arange(blocks)[:, None], width), axis=0)
     slices = stratum * blocks + np.take_along_axis(within, stratum, axis=1)
     found = np.empty(count)
-    found[order] = ((slices + rng.random((blocks, size))) / (blocks * size)).ravel()[:count]
+    drawn = (slices + rng.random((blocks, width))) / (blocks * width)
+    found[np.argsort(-size, kind="stable")] = drawn.ravel()[:count]
     return found

@@ -135,7 +135,7 @@ def _sectors(sectors: tuple[Sector, ...], emissions_t: np.ndarray, seed: int) ->
     firms = len(emissions_t)
     ends = np.rint(np.cumsum([sector.share_of_firms for sector in sectors]) * firms).astype(np.int64)
     label = np.repeat(np.arange(len(sectors)), np.diff(ends, prepend=0))
-    place = balanced(stream(seed, "sectors"), np.argsort(-emissions_t, kind="stable"))
+    place = balanced(stream(seed, "sectors"), emissions_t)
     return label[place.argsort().argsort()]
 
 

@@ -14,23 +14,22 @@ P = load_parameters()
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 100, 2_162])
 def test_balanced_draws_fill_halves_quarters_and_eighths_of_neighbours(count: int) -> None:
-    rng = stream(7, "order")
-    order = rng.permutation(count)
-    drawn = balanced(stream(7, "trait"), order)
+    size = stream(7, "size").permutation(count)
+    drawn = balanced(stream(7, "trait"), size)
     assert drawn.shape == (count,)
     assert 0 < drawn.min() <= drawn.max() < 1
-    by_size = drawn[order]
-    for size in (2, 4, 8):
-        whole = by_size[: count // size * size].reshape(-1, size)
-        parts = np.sort(np.floor(whole * size).astype(int), axis=1)
-        assert (parts == np.arange(size)).all(), f"one of each {size} neighbours in each of {size} parts"
+    by_size = drawn[np.argsort(-size)]
+    for width in (2, 4, 8):
+        whole = by_size[: count // width * width].reshape(-1, width)
+        parts = np.sort(np.floor(whole * width).astype(int), axis=1)
+        assert (parts == np.arange(width)).all(), f"one of each {width} neighbours in each of {width} parts"
     slices = -(-count // 8) * 8
     assert len(set(np.floor(drawn * slices).astype(int).tolist())) == count, "no slice twice"
 
 
 def test_balanced_traits_do_not_depend_on_each_other_and_are_uniform() -> None:
-    order = np.arange(800)
-    seeds = [(balanced(stream(seed, "a"), order), balanced(stream(seed, "b"), order)) for seed in range(40)]
+    size = np.arange(800, 0, -1)
+    seeds = [(balanced(stream(seed, "a"), size), balanced(stream(seed, "b"), size)) for seed in range(40)]
     correlations = [np.corrcoef(a, b)[0, 1] for a, b in seeds]
     assert abs(np.mean(correlations)) < 4 * np.std(correlations) / np.sqrt(len(seeds))
     assert np.std(correlations) < 0.1
