@@ -74,14 +74,27 @@ def test_no_kernel_has_two_versions_and_each_entry_has_one() -> None:
 @compiled_only
 @pytest.mark.slow
 def test_compiled_from_nothing_every_kernel_has_exactly_one_version(tmp_path: Path) -> None:
+    """And only loops are optimised: a kernel becomes part of one, so that its own code would be made for nobody."""
     # What comes from the cache shows no inner kernels, so this compiles everything in a process of its own.
-    program = "import json; from tests.unit.test_jit import versions; print(json.dumps(versions()))"
+    program = """if True:
+        import json
+        from numba.core.codegen import CPUCodeLibrary
+        optimise, names = CPUCodeLibrary._optimize_final_module, []
+        def counted(library):
+            names.append(library.name)
+            optimise(library)
+        CPUCodeLibrary._optimize_final_module = counted
+        from tests.unit.test_jit import versions
+        print(json.dumps([versions(), names]))
+    """
     environment = os.environ | {"EMEX_CACHE": str(tmp_path), "PYTHONPATH": str(ROOT), "EMEX_COMPILE_ALONE": "1"}
     environment.pop("NUMBA_CACHE_DIR", None)
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
-    counts = json.loads(done.stdout)
+    counts, optimised = json.loads(done.stdout)
+    assert {"apply_screen", "apply_ledger", "apply_other"} <= set(optimised)
+    assert not {"enter", "cross", "fill", "refuse_screen", "passes"} & set(optimised)
     assert len(counts) > 40
     assert {name: count for name, count in counts.items() if count != 1} == {}
 
