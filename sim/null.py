@@ -52,12 +52,12 @@ from numpy.typing import NDArray
 
 from engine.codes import NONE, Rule
 from engine.errors import ScenarioError
-from engine.rules.schema import in_force
 from engine.units import BASIS
 from sim.checks import NullScalars, Records, Window, judge
 from sim.facts import DateKind
 from sim.result import DAY, Season
 from sim.season import SeasonPlan
+from sim.venue import rule_on
 
 Dates = NDArray[np.datetime64]
 Floats = NDArray[np.float64]
@@ -156,8 +156,7 @@ def setting_of(plan: SeasonPlan, *, belief: bool = False) -> Setting:
     instrument, dates = plan.instrument(plan.product.symbol), plan.days
 
     def rule(rule: Rule, day: np.datetime64) -> int:
-        changes = plan.book.rules.get((None, rule)) or plan.book.rules.get((instrument, rule), [])
-        return int(in_force(changes, day.astype(dt.date))) if changes else NONE
+        return rule_on(plan.book, rule, day, instrument)
 
     reference_fen = rule(Rule.REFERENCE_FEN, dates[0])
     if reference_fen == NONE:

@@ -16,8 +16,9 @@ from engine.digest import EventDigest
 from engine.feed.depth import DepthFeed
 from engine.memory import joined
 from engine.records import EVENT, command, empty_commands
-from engine.rules.schema import Rulebook, SourcedValue, in_force
+from engine.rules.schema import Rulebook, in_force
 from engine.rules.sessions import Timetable
+from sim.venue import rule_on
 
 GOVERNMENT = 1
 """Its account number."""
@@ -79,8 +80,7 @@ class Port:
 
     def rule(self, rule: Rule, day: np.datetime64, instrument: int = 0) -> int:
         """A number of the rulebook as in force on `day`; NONE (-1) where it says nothing."""
-        changes: list[SourcedValue] = self.book.rules.get((None, rule)) or self.book.rules.get((instrument, rule), [])
-        return int(in_force(changes, day.astype(dt.date))) if changes else -1
+        return rule_on(self.book, rule, day, instrument)
 
     def tradable(self, instrument: int, day: np.datetime64) -> bool:
         """Whether the product trades on `day`."""

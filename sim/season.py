@@ -11,6 +11,7 @@ This file may not hold behaviour, and no recorded volume, price or result may st
 import datetime as dt
 import tomllib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from engine.codes import Rule
 from engine.errors import ScenarioError
-from engine.rules.schema import Rulebook, find_rulebook, in_force
+from engine.rules.schema import Rulebook, find_rulebook
 from sim.facts import (
     Allocation,
     Announced,
@@ -34,7 +35,7 @@ from sim.facts import (
     Product,
     Sale,
 )
-from sim.venue import rulebook_text, season_rulebook
+from sim.venue import rule_on, rulebook_text, season_rulebook
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 MOST_FITTED = 6
@@ -63,10 +64,6 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parameters: dict[str, OwnParameter] = {}
     projection: bool = False
     """Whether this season never took place."""
-
-
-_LONGEST_CLOSURE = 22
-"""Trading days that are looked through for one on which the product trades."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ class SeasonPlan:
     facts: list[dict[str, Any]]
     """Every sourced value of the file, for the table of constants: name, value, unit, source, meaning."""
 
-    @property
+    @cached_property
     def days(self) -> np.ndarray:
         """Trading days, datetime64[D], ascending: weekdays that are no holidays, and the rulebook's extra days."""
         days = np.arange(self.first_day, self.last_day + 1)
@@ -111,12 +108,9 @@ class SeasonPlan:
 
     def last_trade_by(self, date: np.datetime64) -> np.datetime64:
         """The last day up to `date` on which the product trades by calendar and rulebook; else `date`."""
-        changes = self.book.rules.get((self.instrument(self.product.symbol), Rule.TRADABLE), [])
-        days = self.days
-        for day in days[days <= date][:-_LONGEST_CLOSURE:-1]:
-            if not changes or in_force(changes, day.astype(dt.date)):
-                return np.datetime64(day)
-        return date
+        instrument, days = self.instrument(self.product.symbol), self.days
+        traded = (day for day in days[days <= date][::-1] if rule_on(self.book, Rule.TRADABLE, day, instrument) != 0)
+        return next(traded, date)
 
     def of(self, kind: DateKind) -> list[Announced]:
         """The dates of one kind, in the order in which they became known."""

@@ -6,9 +6,13 @@ The result is the text of a rulebook like any other: validated, hashed, and serv
 may not change a rule of trading.
 """
 
+import datetime as dt
 import re
 
-from engine.rules.schema import MARKETS, Rulebook, parse_rulebook
+import numpy as np
+
+from engine.codes import NONE, Rule
+from engine.rules.schema import MARKETS, Rulebook, SourcedValue, in_force, parse_rulebook
 from sim.facts import OffsetUnit, Product
 
 _BLOCK = "[[instruments]]"
@@ -73,3 +77,10 @@ def rulebook_text(market: str, product: Product, units: list[OffsetUnit]) -> byt
 def season_rulebook(market: str, text: bytes) -> Rulebook:
     """The validated rulebook. Raises `RulebookError`."""
     return parse_rulebook(MARKETS / f"{market}.toml", text)
+
+
+def rule_on(book: Rulebook, rule: Rule, day: np.datetime64, instrument: int = 0) -> int:
+    """A number of the rulebook as in force on `day`; NONE (-1) where it says nothing."""
+    changes: list[SourcedValue] = book.rules.get((None, rule)) or book.rules.get((instrument, rule), [])
+    day_date: dt.date = day.astype(dt.date)
+    return int(in_force(changes, day_date)) if changes else NONE

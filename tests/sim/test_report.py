@@ -251,12 +251,16 @@ def test_the_page_loads_nothing(page: Page) -> None:
     assert page.loads == []
 
 
-def test_every_chart_has_data_in_every_trace(page: Page) -> None:
-    assert len(page.figures) == len(CHARTS)
+def assert_data_in_every_trace(page: Page, charts: int) -> None:
+    assert len(page.figures) == charts
     for figure in page.figures:
         for trace in figure["data"]:
             assert len(trace["x"]) == len(trace["y"]) > 0
             assert any(value is not None for value in trace["y"])
+
+
+def test_every_chart_has_data_in_every_trace(page: Page) -> None:
+    assert_data_in_every_trace(page, len(CHARTS))
 
 
 def record_of(name: str) -> Any:
@@ -326,11 +330,7 @@ def pilot(tmp_path_factory: pytest.TempPathFactory) -> Page:
 
 
 def test_a_pilot_page_has_its_own_charts_with_data_in_every_trace(pilot: Page) -> None:
-    assert len(pilot.figures) == len(PILOT_CHARTS)
-    for figure in pilot.figures:
-        for trace in figure["data"]:
-            assert len(trace["x"]) == len(trace["y"]) > 0
-            assert any(value is not None for value in trace["y"])
+    assert_data_in_every_trace(pilot, len(PILOT_CHARTS))
     assert all(element["data-en"] and element["data-zh"] for element in pilot.texts)
 
 
