@@ -64,6 +64,13 @@ class Floor:
             rows["kind"], rows["ord_type"], rows["tif"] = CommandKind.NEW, OrdType.LIMIT, TimeInForce.DAY
         return rows
 
+    def withdraw(self, who: np.ndarray, side: int) -> np.ndarray:
+        """Everything that they have standing on one side is cancelled, COMMAND rows, shape (n,)."""
+        rows = empty_commands(len(who))
+        rows["kind"], rows["account"] = CommandKind.MASS_CANCEL, who + FIRST_ACCOUNT
+        rows["instrument"], rows["side"] = self.instrument, side
+        return rows
+
     def take(self, who: np.ndarray, side: int, limits_fen: np.ndarray, qty_t: np.ndarray) -> np.ndarray:
         """Take what the other side shows, up to each limit, COMMAND rows."""
         if self.mode == TradingMode.NO_SCREEN:

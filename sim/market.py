@@ -59,7 +59,7 @@ class Wants:
     out_of_reach: np.ndarray
     """Who neither trades nor surrenders today, bool."""
     dies: np.ndarray
-    """Whether its next surplus unit could not be carried over, bool."""
+    """Whether nobody will want its next surplus unit after that day, bool."""
     days_to_death: int
 
 
@@ -186,11 +186,17 @@ class Market:
         return share
 
     def _floors_fen(self, for_sale: np.ndarray) -> np.ndarray:
-        """Where nothing trades, or sellers have no use for the units, the upper limit is enough: prices get going."""
+        """Where nothing trades, or sellers have no use for the units, the upper limit is enough: prices get going.
+
+        Who has no use for them keeps none back, either.
+        """
+        if not self._main:
+            free: np.ndarray = np.minimum(self._wants.value_fen, self._today.high_fen)
+            return free
         floor = reservation.seller_floor_fen(self._wants.value_fen, self._p, self._sold_share(for_sale))
         floor = reservation.floor_of_dying_fen(floor, self._p, self._wants.dies, self._wants.days_to_death)
         stuck = self._news.index - self._traded >= STUCK_DAYS
-        return np.minimum(floor, self._today.high_fen) if stuck or not self._main else floor
+        return np.minimum(floor, self._today.high_fen) if stuck else floor
 
     def most_fen(self) -> np.ndarray:
         """Most that each pays today, float."""
@@ -204,10 +210,14 @@ class Market:
         ready = (for_sale > 0) & ~np.isnan(self._sellers.quote_fen)
         ready[self._desks] = False
         attention = self._rng.random(self._count)
-        self._send(self._sellers.rows(self._p, self._today, self._floor, ready, for_sale, attention), self._rng)
+        haste = np.where(self._wants.dies, approval.urgency(self._wants.days_to_death, self._p.urgency_days), 0)
+        rows = self._sellers.rows(
+            self._p, self._today, self._floor, ready, for_sale, self._floors_fen(for_sale), haste, attention
+        )
+        self._send(rows, self._rng)
 
     def _rounds(self, count: int) -> None:
-        """Buyers, speculators and noise on the screen."""
+        """Buyers, speculators and noise on the screen. A buyer that acts again takes its earlier bid back first."""
         clicks = noise.day_clicks(self._p, self._today, self._able, self._rng, self._floor.max_t)
         for number in range(count):
             attention, scatter = self._rng.random(self._count), self._rng.standard_normal(self._count)
@@ -215,6 +225,7 @@ class Market:
             need, _ = self._approved()
             on_screen = (need < self._large_t()) | (self.books.failures >= self._p.search_patience)
             buyers = np.flatnonzero((need > 0) & on_screen & (attention < buying.attention(self._p, self._today)))
+            self._port.send(self._floor.withdraw(buyers, Side.BUY))
             limits = buying.screen_limits_fen(self._p, self._today, self.most_fen(), scatter)[buyers]
             rows = [*buying.rows(self._p, self._today, self._floor, buyers, limits, need[buyers])]
             rows += self._noise_rows(clicks[number::count])
@@ -264,13 +275,14 @@ class Market:
         return found
 
     def _blocks(self) -> None:
-        """Groups net, then large buyers search."""
+        """Groups net, then large buyers search; a bid on the screen is taken back before."""
         least = self._large_t()
+        need, _ = self._approved()
+        self._port.send(self._floor.withdraw(np.flatnonzero(need >= least), Side.BUY))
         position = np.where(self._people.speculator, 0, self.position_t())
         approved = self.books.progress >= 1
         available = self._port.units_t(self._count, self.instrument)
         inside = np.where(self._wants.known, np.clip(position, 0, available), 0)
-        need, _ = self._approved()
         price = self._floor.on_tick(np.array(round(self._p.netting_price * self.close_fen)), Side.BUY)
         deals = netting.deals(self._people, approved & self._wants.known, need, inside, least, int(price))
         self._trade_blocks(deals)

@@ -86,7 +86,7 @@ class Parameters:
     speculator_signal: float
     offset_sellers: int
     offset_value: float
-    offset_patience_days: float
+    offset_patience: float
     glut_discount: float
     carry_doubt: float
     bid_shading: float

@@ -69,6 +69,8 @@ class Port:
 
     def send(self, rows: np.ndarray) -> np.ndarray:
         """Submit COMMAND rows at the running time; returns their EVENT rows."""
+        if len(rows) == 0:
+            return np.zeros(0, EVENT)
         rows["time_ns"] = self._time_ns
         events = self._venue.submit(rows)
         self._digest.update(events)

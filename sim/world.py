@@ -56,6 +56,8 @@ class World:
         self._out_of_reach = self.people.unresponsive.copy()
         self._known = np.zeros(self.count, bool)
         self._true_up_dates = information.true_up_dates(plan, self.people)
+        self._left_at_start = np.zeros(self.count, np.int64)
+        """Calendar days to the nearest binding date when the firm turned to its need."""
         self._special_t = np.zeros(self.count, np.int64)
         """Bought in sales of units that are good for surrender alone."""
         self._borrowed_t = borrowed_t(plan, self.people)
@@ -222,9 +224,7 @@ class World:
         people, p = self.people, self.p
         sigma = information.need_sigma(self.plan, p, news.day)
         sure = information.sure_position(people, p, self._known, self._exact_t(), sigma)
-        waits = self._offset_markets and news.days_to_deadline > p.offset_patience_days
-        if waits and any(self._eligible(number, news.day) for number in self._offset_markets):
-            sure = sure + self._room_t()
+        sure = sure + np.where(self._waits_for_offsets(news), self._room_t(), 0)
         dies, days_to_death = self._dying(news, sure)
         level_fen = FEN * p.value_level * self._scarcity(news.day)
         return Wants(
@@ -237,6 +237,14 @@ class World:
             dies=dies,
             days_to_death=days_to_death,
         )
+
+    def _waits_for_offsets(self, news: News) -> np.ndarray:
+        """Whether each firm still leaves room for offsets: for a share of the days that it had when it began, bool."""
+        left = news.days_to_binding(self.people)
+        self._left_at_start = np.where(self._main.books.begun, self._left_at_start, left)
+        here = any(self._eligible(number, news.day) for number in self._offset_markets)
+        waits: np.ndarray = here & (left > self.p.offset_patience * self._left_at_start)
+        return waits
 
     def _scarcity(self, day: np.datetime64) -> float:
         """What a published surplus, and doubt about carrying over, do to the value of a unit, at most 1."""
@@ -277,8 +285,8 @@ class World:
             level_fen=p.offset_value * allowance_fen,
             most_fen=FOR_EVER if self.plan.offsets_only else allowance_fen,
             out_of_reach=self._out_of_reach,
-            dies=np.zeros(self.count, bool),
-            days_to_death=information.NEVER,
+            dies=people.emissions_t == 0,
+            days_to_death=news.days_to_deadline,
         )
 
     # --------------------------------------------------------------------------------------- government and registry

@@ -2,8 +2,8 @@
 
 A buyer that reaches the best offer takes all it needs; one that does not leaves a bid that shows a part of its need,
 the smaller the nearer the deadline: who has to buy does not say so. The nearer the deadline, the more of the way to its
-own limit it goes; the more the price has moved of late, the less buyers agree about it. Orders stay below the
-rulebook's maximum.
+own limit it goes; the more the price has moved of late, the less buyers agree about it. One bid stands for a buyer,
+below the rulebook's maximum.
 """
 
 import numpy as np

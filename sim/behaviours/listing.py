@@ -3,7 +3,8 @@
 The first quote scatters around the mean close of the last weeks, never below the seller's floor. Unsold, it comes down
 by a small step now and then, by larger ones the farther it stands above the floor; sold out, it goes up; left behind by
 a rising market, it follows. Steps grow with the recent moves of the price. In a market above its own monthly mean,
-offices hold back (惜售), below it they hurry. A listing is a part of what is for sale and below the rulebook's maximum;
+offices hold back (惜售), below it they hurry; who gains much by selling, or whose units nobody will want after a date,
+does not hold back. A listing is a part of what is for sale and below the rulebook's maximum;
 who has a block to sell waits for a partner and is only now and then on the screen.
 """
 
@@ -48,18 +49,21 @@ class Sellers:
 
     def rows(
         self, p: Parameters, today: Today, floor: Floor, ready: np.ndarray, for_sale_t: np.ndarray,
-        attention: np.ndarray,
+        floor_fen: np.ndarray, haste: np.ndarray, attention: np.ndarray,
     ) -> np.ndarray:  # fmt: skip
         """Listings of one session as COMMAND rows, and takes by sellers whose quote a bid already meets.
 
-        `attention`: one uniform each; `for_sale_t`: units free to sell, int64.
+        Over participants: `for_sale_t` units free to sell, int64; `floor_fen` their floors; `haste` from 0 to 1, of
+        who cannot wait; `attention` one uniform each.
         """
         price = np.full(len(ready), np.iinfo(np.int64).max)
         price[ready] = floor.on_tick(self.quote_fen[ready], Side.SELL)
         inside = (price >= today.low_fen) & (price <= today.high_fen)
         trend = today.close_fen / today.reference_fen - 1
+        held_back = max(p.withholding_least, float(np.exp(-p.withholding * trend)))
+        gain = np.log(today.close_fen / np.maximum(floor_fen, 1)) / p.concession_scale
+        mood = np.maximum(held_back, np.clip(np.maximum(gain, haste), 0, 1))
         large = for_sale_t > floor.max_t
-        mood = max(p.withholding_least, float(np.exp(-p.withholding * trend)))
         chance = p.listing_attention * np.where(large, p.large_listing_share, 1.0) * mood
         who = np.flatnonzero(ready & inside & (attention < chance))
         ask = price[who]

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.codes import Side
+from engine.codes import EventKind, Side, TradingMode
 from sim import information
-from sim.behaviours import approval, buying, market_making, noise, reservation
+from sim.behaviours import approval, buying, listing, market_making, noise, reservation
 from sim.floor import Floor
 from sim.information import NEVER, Today
 from sim.parameters import load_parameters
@@ -98,3 +98,65 @@ def test_buyers_show_less_of_their_need_the_nearer_the_deadline() -> None:
         for left in (NEVER, round(P.urgency_days), 0)
     ]
     assert shown == [round(1_000 * P.listing_size_share), round(500 * P.listing_size_share), 1]
+
+
+@pytest.mark.parametrize("name", ["cea-2021", "hbea-2017"])
+def test_a_buyer_never_has_two_bids_standing(name: str) -> None:
+    """Nor a bid and a block for the same need, so that nobody can be sold more than it asked for. From the tape."""
+    quiet = load_parameters(load_season(name).parameters, activity=0.0, speculators=0)
+    plan = small(name, firms=80)
+    tape = World(plan, quiet, 1).run().events
+    standing: dict[int, int] = {}
+    bids = blocks = 0
+    for event in tape[tape["instrument"] == plan.instrument(plan.product.symbol)]:
+        kind, order, other = event["kind"], int(event["order_id"]), int(event["contra_id"])
+        if kind == EventKind.ACCEPTED and event["side"] == Side.BUY:
+            assert event["account"] not in standing.values()
+            if event["mode"] == TradingMode.BLOCK:
+                blocks += 1
+            else:
+                standing[order] = int(event["account"])
+                bids += 1
+        elif kind in (EventKind.CANCELED, EventKind.EXPIRED) or (kind == EventKind.TRADE and event["leaves_qty"] == 0):
+            standing.pop(order, None)
+        if kind == EventKind.TRADE and event["contra_leaves_qty"] == 0:
+            standing.pop(other, None)
+    assert bids > 100
+    assert blocks > 10 or name == "hbea-2017", "which has no such mode"
+
+
+def test_who_gains_much_or_cannot_wait_does_not_hold_back() -> None:
+    """In a market that has risen by half, of a thousand sellers a quarter lists, or all that usually would."""
+    floor, count = _floor(), 1_000
+    risen = replace(today(NEVER), reference_fen=5_000 / 1.5)
+    sellers, all_ready = listing.Sellers(count), np.ones(count, bool)
+    sellers.quote_fen[:] = 5_400.0
+    attention, for_sale = (np.arange(count) + 0.5) / count, np.full(count, 10)
+
+    def listed(floor_fen: float, haste: float = 0.0) -> int:
+        floors, hastes = np.full(count, floor_fen), np.full(count, haste)
+        return len(sellers.rows(P, risen, floor, all_ready, for_sale, floors, hastes, attention))
+
+    usual = round(count * P.listing_attention)
+    assert listed(5_000.0) == pytest.approx(usual * P.withholding_least, abs=1)
+    assert listed(5_000 / np.exp(P.concession_scale / 2)) == pytest.approx(usual / 2, abs=1)
+    assert listed(5_000 / np.exp(P.concession_scale)) == listed(5_000.0, haste=1.0) == usual
+
+
+def test_a_firm_waits_for_offsets_for_a_share_of_the_days_that_it_had() -> None:
+    world = World(small("sza-2017", firms=20), P, 1)
+    begun, first = world._main.books.begun, world.plan.days[0]
+    begun[0], world._today = True, first
+    assert P.offset_patience == 0.5
+
+    def waits(left: int) -> np.ndarray:
+        news = replace(information.news(world.plan, P, first, 0), days_to_deadline=left)
+        return world._waits_for_offsets(news)
+
+    world._left_at_start[0] = 40
+    assert waits(21)[0]
+    assert not waits(20)[0]
+    assert waits(20)[1:20].all(), "who has not begun has not waited"
+    begun[1] = True
+    assert waits(11)[1]
+    assert not waits(10)[1]

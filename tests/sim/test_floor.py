@@ -90,6 +90,16 @@ def test_standing_and_taking_are_what_the_market_calls_them(
     assert traded(hall.port.send(rows)) == [(close, 10)]
 
 
+@pytest.mark.parametrize("name", [LISTED, CONTINUOUS, OFFERS])
+def test_what_stands_on_one_side_is_taken_back_and_nothing_else(name: str) -> None:
+    hall = Hall(name)
+    close = hall.opened.close_fen
+    hall.rest(BUYER, Side.BUY, close - 10, 5)
+    hall.rest(SELLER, Side.SELL, close + 20, 7)
+    hall.port.send(hall.floor.withdraw(np.array([BUYER, SELLER]), Side.BUY))
+    assert (hall.floor.best(Side.BUY), hall.floor.best(Side.SELL)) == (None, close + 20)
+
+
 @pytest.mark.parametrize(("name", "tick"), [(LISTED, 1), (CONTINUOUS, 1), (OFFERS, 1), (COARSE_TICK, 10)])
 def test_bids_are_rounded_down_and_asks_up_to_the_tick(name: str, tick: int) -> None:
     hall = Hall(name)
