@@ -54,8 +54,8 @@ class Wants:
     """What a unit is worth to each, float."""
     level_fen: float
     """What it is worth to the average holder."""
-    most_fen: float
-    """Nobody pays more, whatever the urgency."""
+    most_fen: np.ndarray
+    """What each pays at most, whatever the urgency, float."""
     out_of_reach: np.ndarray
     """Who neither trades nor surrenders today, bool."""
     dies: np.ndarray
@@ -191,12 +191,18 @@ class Market:
         Who has no use for them keeps none back, either.
         """
         if not self._main:
-            free: np.ndarray = np.minimum(self._wants.value_fen, self._today.high_fen)
-            return free
+            least: np.ndarray = np.minimum(
+                self._dying(self._wants.value_fen, self._p.willingness_days), self._today.high_fen
+            )
+            return least
         floor = reservation.seller_floor_fen(self._wants.value_fen, self._p, self._sold_share(for_sale))
-        floor = reservation.floor_of_dying_fen(floor, self._p, self._wants.dies, self._wants.days_to_death)
+        floor = self._dying(floor, self._p.urgency_days)
         stuck = self._news.index - self._traded >= STUCK_DAYS
         return np.minimum(floor, self._today.high_fen) if stuck else floor
+
+    def _dying(self, floor_fen: np.ndarray, scale_days: float) -> np.ndarray:
+        wants = self._wants
+        return reservation.floor_of_dying_fen(floor_fen, wants.dies, wants.days_to_death, scale_days)
 
     def most_fen(self) -> np.ndarray:
         """Most that each pays today, float."""

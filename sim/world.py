@@ -214,17 +214,23 @@ class World:
         return offsets is not None and offsets.rule(day).admits(offsets.units[number]) is None
 
     def _room_t(self) -> np.ndarray:
-        """Offsets that each firm could still use: within the cap, and no more than it is short, t."""
-        own = self._main.books.bought_t - self._main.books.sold_t if not self.plan.offsets_only else 0
-        short = np.maximum(0, -(self._exact_t() + own))
+        """Offsets that each firm could still surrender, t: within its cap, short or not if allowances trade beside."""
         left = np.maximum(0, self.people.offset_cap_t - self.people.offsets_t - self._offsets_bought_t())
-        return np.where(self._known & ~self._out_of_reach, np.minimum(short, left), 0)
+        room = np.minimum(left, self._short_t()) if self.plan.offsets_only else left
+        return np.where(self._known & ~self._out_of_reach, room, 0)
+
+    def _short_t(self) -> np.ndarray:
+        """Allowances that each still lacks after its trades in them, t."""
+        own = self._main.books.bought_t - self._main.books.sold_t if not self.plan.offsets_only else 0
+        short: np.ndarray = np.maximum(0, -(self._exact_t() + own))
+        return short
 
     def _allowance_wants(self, news: News) -> Wants:
         people, p = self.people, self.p
         sigma = information.need_sigma(self.plan, p, news.day)
         sure = information.sure_position(people, p, self._known, self._exact_t(), sigma)
-        sure = sure + np.where(self._waits_for_offsets(news), self._room_t(), 0)
+        room = np.minimum(self._room_t(), self._short_t())
+        sure = sure + np.where(self._waits_for_offsets(news), room, 0)
         dies, days_to_death = self._dying(news, sure)
         level_fen = FEN * p.value_level * self._scarcity(news.day)
         return Wants(
@@ -232,7 +238,7 @@ class World:
             known=self._known,
             value_fen=private_value_fen(people, p, level_fen),
             level_fen=level_fen,
-            most_fen=FOR_EVER,
+            most_fen=np.full(self.count, FOR_EVER),
             out_of_reach=self._out_of_reach,
             dies=dies,
             days_to_death=days_to_death,
@@ -270,7 +276,10 @@ class World:
         return np.zeros(self.count, bool), information.NEVER
 
     def _offset_wants(self, market: Market, news: News, close_fen: int) -> Wants:
-        """Holders are long, firms are short of what the cap leaves them; nobody pays more than an allowance costs."""
+        """Holders are long, firms are short of what the cap leaves them; nobody pays more than an allowance costs.
+
+        Who has its allowances takes offsets in their place where they are cheaper by the usual discount.
+        """
         number = next(n for n, m in self._offset_markets.items() if m is market)
         people, p, books = self.people, self.p, market.books
         wanted = self._room_t() if self._eligible(number, news.day) else np.zeros(self.count, np.int64)
@@ -283,11 +292,16 @@ class World:
             known=self._known | (people.emissions_t == 0),
             value_fen=private_value_fen(people, p, p.offset_value * allowance_fen),
             level_fen=p.offset_value * allowance_fen,
-            most_fen=FOR_EVER if self.plan.offsets_only else allowance_fen,
+            most_fen=self._most_for_offsets_fen(allowance_fen),
             out_of_reach=self._out_of_reach,
             dies=people.emissions_t == 0,
             days_to_death=news.days_to_deadline,
         )
+
+    def _most_for_offsets_fen(self, allowance_fen: float) -> np.ndarray:
+        if self.plan.offsets_only:
+            return np.full(self.count, FOR_EVER)
+        return np.where(self._short_t() > 0, 1.0, self.p.offset_value) * allowance_fen
 
     # --------------------------------------------------------------------------------------- government and registry
 

@@ -61,7 +61,7 @@ class Sellers:
         inside = (price >= today.low_fen) & (price <= today.high_fen)
         trend = today.close_fen / today.reference_fen - 1
         held_back = max(p.withholding_least, float(np.exp(-p.withholding * trend)))
-        gain = np.log(today.close_fen / np.maximum(floor_fen, 1)) / p.concession_scale
+        gain = (np.maximum(0, np.log(today.close_fen / np.maximum(floor_fen, 1))) / p.concession_scale) ** 2
         mood = np.maximum(held_back, np.clip(np.maximum(gain, haste), 0, 1))
         large = for_sale_t > floor.max_t
         chance = p.listing_attention * np.where(large, p.large_listing_share, 1.0) * mood

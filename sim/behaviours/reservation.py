@@ -34,6 +34,6 @@ def seller_floor_fen(value_fen: np.ndarray, p: Parameters, sold_share: np.ndarra
     return value_fen * np.where(hoarded, p.hoard_premium, 1.0)
 
 
-def floor_of_dying_fen(floor_fen: np.ndarray, p: Parameters, dies: np.ndarray, days_left: int) -> np.ndarray:
-    """The floor of units that cannot be carried over, float; `dies`, bool: the next unit would not survive."""
-    return np.where(dies, floor_fen * (1 - urgency(days_left, p.urgency_days)), floor_fen)
+def floor_of_dying_fen(floor_fen: np.ndarray, dies: np.ndarray, days_left: int, scale_days: float) -> np.ndarray:
+    """The floor of units that nobody will want after a date, float; `dies`, bool: the next unit is one of them."""
+    return np.where(dies, floor_fen * (1 - urgency(days_left, scale_days)), floor_fen)

@@ -126,7 +126,7 @@ def test_a_buyer_never_has_two_bids_standing(name: str) -> None:
 
 
 def test_who_gains_much_or_cannot_wait_does_not_hold_back() -> None:
-    """In a market that has risen by half, of a thousand sellers a quarter lists, or all that usually would."""
+    """In a market that has risen by half a quarter of the usual sellers list, or all of them."""
     floor, count = _floor(), 1_000
     risen = replace(today(NEVER), reference_fen=5_000 / 1.5)
     sellers, all_ready = listing.Sellers(count), np.ones(count, bool)
@@ -139,7 +139,7 @@ def test_who_gains_much_or_cannot_wait_does_not_hold_back() -> None:
 
     usual = round(count * P.listing_attention)
     assert listed(5_000.0) == pytest.approx(usual * P.withholding_least, abs=1)
-    assert listed(5_000 / np.exp(P.concession_scale / 2)) == pytest.approx(usual / 2, abs=1)
+    assert listed(5_000 / np.exp(P.concession_scale * 0.8)) == pytest.approx(usual * 0.8**2, abs=1)
     assert listed(5_000 / np.exp(P.concession_scale)) == listed(5_000.0, haste=1.0) == usual
 
 
