@@ -142,6 +142,8 @@ class World:
         events, opened = self.port.roll(day)
         self._today = day
         news = information.news(self.plan, self.p, day, index)
+        begun = self._main.books.begun
+        self._left_at_start = np.where(begun, self._left_at_start, news.days_to_binding(self.people))
         for market in self._markets:
             market.void(events)
         self._true_up(day)
@@ -246,10 +248,8 @@ class World:
 
     def _waits_for_offsets(self, news: News) -> np.ndarray:
         """Whether each firm still leaves room for offsets: for a share of the days that it had when it began, bool."""
-        left = news.days_to_binding(self.people)
-        self._left_at_start = np.where(self._main.books.begun, self._left_at_start, left)
         here = any(self._eligible(number, news.day) for number in self._offset_markets)
-        waits: np.ndarray = here & (left > self.p.offset_patience * self._left_at_start)
+        waits: np.ndarray = here & (news.days_to_binding(self.people) > self.p.offset_patience * self._left_at_start)
         return waits
 
     def _scarcity(self, day: np.datetime64) -> float:

@@ -126,7 +126,7 @@ def test_a_buyer_never_has_two_bids_standing(name: str) -> None:
 
 
 def test_who_gains_much_or_cannot_wait_does_not_hold_back() -> None:
-    """In a market that has risen by half a quarter of the usual sellers list, or all of them."""
+    """In a market that has risen by half, a quarter of the usual sellers list, or all of them."""
     floor, count = _floor(), 1_000
     risen = replace(today(NEVER), reference_fen=5_000 / 1.5)
     sellers, all_ready = listing.Sellers(count), np.ones(count, bool)
@@ -145,18 +145,28 @@ def test_who_gains_much_or_cannot_wait_does_not_hold_back() -> None:
 
 def test_a_firm_waits_for_offsets_for_a_share_of_the_days_that_it_had() -> None:
     world = World(small("sza-2017", firms=20), P, 1)
-    begun, first = world._main.books.begun, world.plan.days[0]
-    begun[0], world._today = True, first
+    first = world.plan.days[0]
     assert P.offset_patience == 0.5
+    world._left_at_start[:] = np.repeat([40, 22], [1, len(world._left_at_start) - 1])
 
     def waits(left: int) -> np.ndarray:
-        news = replace(information.news(world.plan, P, first, 0), days_to_deadline=left)
-        return world._waits_for_offsets(news)
+        return world._waits_for_offsets(replace(information.news(world.plan, P, first, 0), days_to_deadline=left))
 
-    world._left_at_start[0] = 40
-    assert waits(21)[0]
-    assert not waits(20)[0]
-    assert waits(20)[1:20].all(), "who has not begun has not waited"
-    begun[1] = True
-    assert waits(11)[1]
-    assert not waits(10)[1]
+    assert waits(21).all()
+    assert waits(20).tolist() == [False] + [True] * (world.count - 1)
+    assert not waits(11).any()
+
+
+def test_who_has_its_allowances_takes_offsets_where_they_are_cheaper() -> None:
+    """A firm without need pays an offset's usual value at most, one that is short what an allowance costs."""
+    world = World(small("sza-2017", firms=60), P, 1)
+    day = world.plan.days[0]
+    world._today, world._known[:] = day, True
+    number, market = next(iter(world._offset_markets.items()))
+    assert world._eligible(number, day)
+    wants = world._offset_wants(market, information.news(world.plan, P, day, 0), 4_000)
+    short, firms = world._short_t() > 0, (world.people.emissions_t > 0) & ~world.people.unresponsive
+    assert 0 < short[firms].sum() < firms.sum()
+    assert (wants.position_t[firms] == -world.people.offset_cap_t[firms]).all(), "up to the cap, short or not"
+    assert set(wants.most_fen[firms & short]) == {4_000.0}
+    assert set(wants.most_fen[firms & ~short]) == {4_000 * P.offset_value}
