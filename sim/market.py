@@ -192,15 +192,16 @@ class Market:
         """
         if not self._main:
             least: np.ndarray = np.minimum(
-                self._dying(self._wants.value_fen, self._p.willingness_days), self._today.high_fen
+                self._giving_way_fen(self._wants.value_fen, self._p.willingness_days), self._today.high_fen
             )
             return least
         floor = reservation.seller_floor_fen(self._wants.value_fen, self._p, self._sold_share(for_sale))
-        floor = self._dying(floor, self._p.urgency_days)
+        floor = self._giving_way_fen(floor, self._p.urgency_days)
         stuck = self._news.index - self._traded >= STUCK_DAYS
         return np.minimum(floor, self._today.high_fen) if stuck else floor
 
-    def _dying(self, floor_fen: np.ndarray, scale_days: float) -> np.ndarray:
+    def _giving_way_fen(self, floor_fen: np.ndarray, scale_days: float) -> np.ndarray:
+        """The floors as they come down towards the day after which nobody will want the units, float."""
         wants = self._wants
         return reservation.floor_of_dying_fen(floor_fen, wants.dies, wants.days_to_death, scale_days)
 

@@ -153,9 +153,9 @@ def print_table(rows: list[Row], title: str) -> None:
     Console(width=170).print(table)
 
 
-ABOUT = """\
-Written by `make seeds`. No fit looked at these seeds. A check passes when it holds in at least 80 % of them; `null` is
-how often the model without firms, book or rules passes it."""
+ABOUT = f"""\
+Written by `make seeds`. No fit looked at these seeds. A check passes when it holds in at least {HELD_SHARE:.0%} of
+them; `null` is how often the model without firms, book or rules passes it."""
 
 
 def markdown(rows: list[Row], title: str, closing: list[str]) -> str:

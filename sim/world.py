@@ -299,6 +299,7 @@ class World:
         )
 
     def _most_for_offsets_fen(self, allowance_fen: float) -> np.ndarray:
+        """An allowance's price for who is short, less the usual discount for others; any where none trades, float."""
         if self.plan.offsets_only:
             return np.full(self.count, FOR_EVER)
         return np.where(self._short_t() > 0, 1.0, self.p.offset_value) * allowance_fen
