@@ -18,7 +18,7 @@ from joblib import Parallel, delayed
 from rich.console import Console
 from rich.table import Table
 
-from sim import checks, figures, null
+from sim import ceiling, checks, figures, null
 from sim.abatement.zero_intelligence import SMITH_COSTS_FEN, SMITH_VALUES_FEN, run
 from sim.parameters import Parameters, load_parameters
 from sim.season import SeasonPlan, list_scenarios, load_season
@@ -32,7 +32,7 @@ ZERO_INTELLIGENCE = "zero_intelligence_efficiency"
 """Check that no season contains: how much the exchange alone brings about."""
 UNITS_EACH = 3
 """Of each trader of the schedules."""
-COLUMNS = ("season", "check", "kind", "record", "accepted", "median", "10th", "90th", "null", "held", "verdict")
+COLUMNS = ("season", "check", "kind", "record", "accepted", "median", "10th", "90th", "null", "own", "held", "verdict")
 LEFT = ("season", "check", "kind", "verdict")
 
 Row = dict[str, Any]
@@ -113,11 +113,29 @@ def totals(rows: list[Row]) -> Totals:
 
 
 def season_table(name: str, seeds: range, changes: dict[str, float]) -> list[Row]:
-    """The rows of one season, each with its name."""
+    """The rows of one season, each with its name and `own`: how often one of these seasons passes as the record."""
     plan, records = load_season(name), checks.load_records(name)
     null_rates = null.null_pass_rates(plan, records)
     results = many(plan, load_parameters(plan.parameters, **changes), seeds, null_rates)
-    return [{"season": name, **row} for row in summarise(results)]
+    rows = []
+    for row, column in zip(summarise(results), zip(*results, strict=True), strict=True):
+        values = [one["value"] for one in column]
+        own = ceiling.passes_as_record(records.checks[row["name"]], values, HELD_SHARE)
+        rows.append({"season": name, **row, "own": None if row["passed"] is None else own})
+    return rows
+
+
+def expected(rows: list[Row]) -> str:
+    """What would pass had one of the model's own seasons been recorded; ranges without a record stay as they are."""
+    counted = [row for row in rows if row["passed"] is not None]
+    shares = []
+    for some in (counted, [row for row in counted if row["kind"] == "evidence"]):
+        passing = sum(row["passed"] if row["own"] is None else row["own"] for row in some)
+        shares.append(figures.percent(passing / len(some)) if some else "–")
+    return (
+        f"one of the model's own seasons in the record's place: {shares[0]} of all checks pass on average, "
+        f"{shares[1]} of those that are evidence"
+    )
 
 
 def remarks(names: list[str]) -> list[str]:
@@ -136,11 +154,10 @@ def remarks(names: list[str]) -> list[str]:
 def cells(row: Row) -> list[str]:
     """A row as text, in the order of `COLUMNS`."""
     recorded, *spread = (figures.in_unit(row[key], row["unit"]) for key in ("recorded", "median", "p10", "p90"))
-    null_rate = "–" if row["null_pass_rate"] is None else f"{row['null_pass_rate']:.0%}"
-    held = "–" if row["held"] is None else f"{row['held']:.0%}"
+    null_rate, own, held = ("–" if row[key] is None else f"{row[key]:.0%}" for key in ("null_pass_rate", "own", "held"))
     verdict = {True: "PASS", False: "FAIL", None: "undefined"}[row["passed"]]
     accepted = figures.accepted(row["low"], row["high"], row["unit"])
-    return [row["season"], row["name"], row["kind"], recorded, accepted, *spread, null_rate, held, verdict]
+    return [row["season"], row["name"], row["kind"], recorded, accepted, *spread, null_rate, own, held, verdict]
 
 
 def print_table(rows: list[Row], title: str) -> None:
@@ -155,7 +172,8 @@ def print_table(rows: list[Row], title: str) -> None:
 
 ABOUT = f"""\
 Written by `make seeds`. No fit looked at these seeds. A check passes when it holds in at least {HELD_SHARE:.0%} of
-them; `null` is how often the model without firms, book or rules passes it."""
+them; `null` is how often the model without firms, book or rules passes it, `own` how often one of these seasons does
+when it stands in the record's place and the others are held against it: what chance leaves of a right model."""
 
 
 def markdown(rows: list[Row], title: str, closing: list[str]) -> str:
@@ -186,7 +204,7 @@ def main() -> int:
         print(f"{name}: {totals(own)}", flush=True)
         rows += own
     closing = [f"{name}: {totals([row for row in rows if row['season'] == name])}" for name in names]
-    closing += [f"all seasons: {totals(rows)}", *remarks(names)]
+    closing += [f"all seasons: {totals(rows)}", f"all seasons: {expected(rows)}", *remarks(names)]
     print("\n".join(closing[len(names) :]))
     if arguments.markdown is not None:
         arguments.markdown.write_text(markdown(rows, title, closing), "utf-8")

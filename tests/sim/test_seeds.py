@@ -61,11 +61,12 @@ def test_kinds_other_than_evidence_count_among_all() -> None:
 
 
 def test_markdown_has_a_line_for_each_check_and_says_its_verdict() -> None:
-    rows = [{"season": "x", **summarise(column(*values))[0]} for values in ([0.5] * 10, [0.3] * 10, [None] * 10)]
+    some = ([0.5] * 10, [0.3] * 10, [None] * 10)
+    rows = [{"season": "x", "own": None, **summarise(column(*values))[0]} for values in some]
     lines = markdown(rows, "Title", ["closing"]).splitlines()
     assert lines[:2] == ["# Title", ""]
     table = [line for line in lines if "|" in line]
-    assert [line.count("|") for line in table] == [12] * 5
+    assert [line.count("|") for line in table] == [13] * 5
     assert [line.split("|")[-2].strip() for line in table[2:]] == ["PASS", "FAIL", "undefined"]
     assert "| x | made_up | evidence | 50.0% | ≥ 40.0% | 50.0% |" in table[2]
     assert lines[-1] == "- closing"
@@ -76,12 +77,13 @@ def test_the_command_writes_the_table_and_ends_with_its_verdict(
     value: float, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def made_up(*_: Any) -> list[list[Row]]:
-        return column(*[value] * 10)
+        return [[{**only, "name": "block_share"}] for (only,) in column(*[value] * 10)]
 
     monkeypatch.setattr(seeds, "many", made_up)
     monkeypatch.setattr("sys.argv", ["seeds", "cea-2021", "--markdown", str(tmp_path / "table.md")])
     assert seeds.main() == status
     assert "all seasons: " in capsys.readouterr().out
     text = (tmp_path / "table.md").read_text("utf-8")
-    assert "| cea-2021 | made_up |" in text
+    assert "| cea-2021 | block_share |" in text
+    assert "one of the model's own seasons in the record's place: 100.0% of all checks pass on average" in text
     assert "cea-2021: volume_volatility is not asked: the season's own record gives 0.03" in text
