@@ -236,9 +236,9 @@ class Market:
             limits = buying.screen_limits_fen(self._p, self._today, self.most_fen(), scatter)[buyers]
             rows = [*buying.rows(self._p, self._today, self._floor, buyers, limits, need[buyers])]
             rows += self._noise_rows(clicks[number::count])
-            if number == 0:
-                rows += self._speculator_rows()
             self._send(joined(rows), self._rng)
+            if number == 0:
+                self._speculate()
             self._port.advance(self._round_s)
 
     def _large_t(self) -> int:
@@ -247,28 +247,34 @@ class Market:
             return np.iinfo(np.int64).max
         return max(self._floor.block_t, self._p.block_habit_t)
 
-    def _speculator_rows(self) -> list[np.ndarray]:
+    def _speculate(self) -> None:
+        """Speculators who buy and those who sell: the side that comes second sees what the first has left.
+
+        Who meets the best price of the other side takes what stands there, the others leave an order.
+        """
         if len(self._speculators) == 0:
-            return []
-        mood, scatter = self._rng.random(self._count), self._rng.standard_normal(self._count)
+            return
+        mood, error = self._rng.random(self._count), self._rng.standard_normal(self._count)
         holds = self._port.units_t(self._count, self.instrument)
         buyers, sellers, limits = speculation.wishes(
-            self._p, self._today, self._speculators, holds, self._wants.value_fen * self._p.hoard_premium, mood, scatter
+            self._p, self._today, self._speculators, holds, self._wants.value_fen * self._p.hoard_premium, mood, error
         )  # fmt: skip
         size = np.full(self._count, min(round(self._p.speculator_t), self._floor.max_t))
-        found = []
-        for who, side in ((buyers, Side.BUY), (sellers, Side.SELL)):
-            qty = size[who] if side == Side.BUY else np.minimum(size, holds)[who]
+        sides = ((buyers, Side.BUY, size), (sellers, Side.SELL, np.minimum(size, holds)))
+        for turn in self._rng.permutation(len(sides)):
+            who, side, qty = sides[turn]
             price = self._floor.on_tick(limits[who], side)
             best = self._floor.best(Side.SELL if side == Side.BUY else Side.BUY)
             meets = np.zeros(len(who), bool)
             if best is not None:
                 meets = price >= best if side == Side.BUY else price <= best
-            found += [
-                self._floor.take(who[meets], side, price[meets], qty[meets]),
-                self._floor.rest(who[~meets], side, price[~meets], qty[~meets]),
+                price[meets] = best
+            takers, others = who[meets], who[~meets]
+            rows = [
+                self._floor.take(takers, side, price[meets], qty[takers]),
+                self._floor.rest(others, side, price[~meets], qty[others]),
             ]
-        return found
+            self._send(joined(rows), self._rng)
 
     def _noise_rows(self, wanted: list[noise.Click]) -> list[np.ndarray]:
         """Takes at the best price of the other side, where there is one and the firm has the units."""

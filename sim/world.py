@@ -253,14 +253,18 @@ class World:
         return waits
 
     def _scarcity(self, day: np.datetime64) -> float:
-        """What a published surplus, and doubt about carrying over, do to the value of a unit, at most 1."""
+        """What a published surplus, and doubt about carrying over, do to the value of a unit, at most 1.
+
+        The surplus is that of the units issued so far: what verification will take back is not known before it.
+        """
         known = self.plan.banking.known_from
         sure = 1.0 if known is None or day >= np.datetime64(known) else 1 - self.p.carry_doubt
         notice = self.plan.last(DateKind.SUPPLY_KNOWN)
         if notice is None or day < notice.known_day:
             return sure
         people = self.people
-        supply = int((people.free_t + people.carried_t).sum())
+        issued_t = np.where(self._known, people.free_t, people.preallocated_t)
+        supply = int((issued_t + people.carried_t).sum())
         surplus = max(0.0, supply / max(int(people.duty_t.sum()), 1) - 1)
         return sure * float(np.exp(-self.p.glut_discount * surplus))
 

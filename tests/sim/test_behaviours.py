@@ -7,7 +7,7 @@ import pytest
 
 from engine.codes import EventKind, Side, TradingMode
 from sim import information
-from sim.behaviours import approval, buying, listing, market_making, noise, reservation
+from sim.behaviours import approval, buying, listing, market_making, noise, reservation, speculation
 from sim.floor import Floor
 from sim.information import NEVER, Today
 from sim.parameters import load_parameters
@@ -170,3 +170,29 @@ def test_who_has_its_allowances_takes_offsets_where_they_are_cheaper() -> None:
     assert (wants.position_t[firms] == -world.people.offset_cap_t[firms]).all(), "up to the cap, short or not"
     assert set(wants.most_fen[firms & short]) == {4_000.0}
     assert set(wants.most_fen[firms & ~short]) == {4_000 * P.offset_value}
+
+
+def test_speculators_differ_in_where_the_price_goes_and_concede_half_of_the_way() -> None:
+    """The close is 10 % above its monthly mean: without errors each even number buys and each odd one sells."""
+    p, high, who = load_parameters(activity=1.0, speculator_attention=1.0), 10_000.0, np.arange(4)
+    risen = replace(today(NEVER), reference_fen=5_000 / 1.1, low_fen=1, high_fen=100_000)
+    holds, most, mood, agreed = np.array([0, 0, 0, 700]), np.full(4, high), np.zeros(4), np.zeros(4)
+    buyers, sellers, limits = speculation.wishes(p, risen, who, holds, most, mood, agreed)
+    assert (buyers.tolist(), sellers.tolist()) == ([0, 2], [3]), "number 1 has nothing to sell"
+    assert limits[[0, 3]] == pytest.approx([5_000 * 1.1**0.5, 5_000 / 1.1**0.5])
+    error = np.array([-2.0, 0.0, 0.0, 2.0])
+    buyers, sellers, limits = speculation.wishes(p, risen, who, holds, most, mood, error)
+    assert (buyers.tolist(), sellers.tolist()) == ([2, 3], []), "an error larger than the move turns the view round"
+    assert limits[3] == pytest.approx(5_000 * np.exp((2 * P.quote_scatter - np.log(1.1)) / 2))
+    buyers, _, _ = speculation.wishes(p, risen, who, holds, np.full(4, 4_000.0), mood, agreed)
+    assert buyers.tolist() == [], "nobody bets on a rise above what a unit can be worth"
+
+
+@pytest.mark.parametrize("name", ["gdea-2017", "fjea-2017"])
+def test_speculators_never_leave_a_bid_above_an_offer(name: str) -> None:
+    """On screens where orders do not cross by themselves: who could take does, on whichever side it comes second."""
+    plan = small(name, 60, "2016-12-23" if name == "gdea-2017" else "2017-01-03", "2017-03-31")
+    p = load_parameters(plan.parameters, speculators=60, speculator_attention=1.0, activity=1.0)
+    spread_fen = World(plan, p, 1).run().days["spread_fen"]
+    assert np.isfinite(spread_fen).sum() > 30
+    assert np.nanmin(spread_fen) >= 0
