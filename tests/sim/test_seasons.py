@@ -17,6 +17,7 @@ from sim.population import draw_population
 from sim.reductions import Reductions
 from sim.registry import borrowed_t
 from sim.season import SCENARIOS, SeasonPlan, load_season
+from sim.world import World
 from tests.sim.small import SEASONS, days_of, run, shared, slow_without_compiler, small, tape, trades_of
 
 SEEDS = (501, 502, 503)
@@ -234,19 +235,41 @@ def test_moving_the_deadline_adds_no_emission_year() -> None:
 
 @slow_without_compiler
 @pytest.mark.slow
-def test_chongqings_published_glut_takes_the_price_down() -> None:
-    """With what a unit is worth at the last price before the season, so that no fitted level takes the glut's part."""
+def test_chongqings_published_glut_takes_the_price_to_the_region_of_1_cny() -> None:
+    """A unit is worth the last price before the season, as shipped, so that no fitted level takes the glut's part."""
     plan = small("cqea-2017", 150, "2016-07-01", "2017-03-31")
     no_stock = msgspec.structs.replace(plan.banking, carried_in_share=0.0)
     tight = replace(plan.without(DateKind.SUPPLY_KNOWN), banking=no_stock)
     reference = plan.product.reference_price_cny
     assert reference is not None
-    changes = {"value_level": reference.value, "allocation_mean": 0.0}
-    lows = [[run(one, seed, **changes)[1].days["close_fen"].min() for seed in SEEDS] for one in (plan, tight)]
+    assert load_parameters(plan.parameters).value_level == reference.value
+    lows = [[int(run(one, seed)[1].days["close_fen"].min()) for seed in SEEDS] for one in (plan, tight)]
     glut, without = np.mean(lows, axis=1)
     print(f"cqea-2017 at {reference.value} CNY: lowest closes in fen with the glut and without", lows)
-    assert glut < 300 < without
-    assert glut < 0.5 * without
+    assert glut < 150
+    assert glut < 0.3 * without
+
+
+@slow_without_compiler
+@pytest.mark.slow
+def test_what_verification_takes_back_is_known_when_it_has_taken_it() -> None:
+    """Chongqing's firms see what was issued on declarations; the cut in September 2016 makes a unit worth more."""
+    plan = small("cqea-2016", 150, "2016-01-04", "2016-12-30")
+    world = World(plan, load_parameters(plan.parameters), SEEDS[0])
+    people, levels = world.people, {}
+    issued, kept = (int((part + people.carried_t).sum()) for part in (people.preallocated_t, people.free_t))
+    assert issued > kept
+
+    def see(index: int, _of: int) -> None:
+        levels[plan.days[index - 1]] = world._scarcity(plan.days[index - 1])  # noqa: SLF001 - nobody else says it
+
+    world.run(see)
+    cut = plan.last(DateKind.TRUE_UP)
+    assert cut is not None
+    duty, discount = int(people.duty_t.sum()), world.p.glut_discount
+    before = [value for day, value in levels.items() if day < cut.day]
+    assert before == pytest.approx([np.exp(-discount * (issued / duty - 1))] * len(before))
+    assert levels[plan.days[-1]] == pytest.approx(np.exp(-discount * (kept / duty - 1)))
 
 
 @slow_without_compiler
