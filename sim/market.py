@@ -116,7 +116,9 @@ class Market:
         mood, scatter = self._rng.random(self._count), self._rng.standard_normal(len(self._desks))
         there = self._rng.random(len(self._desks))
         _, for_sale = self._approved()
-        self._sellers.quotes(self._people, self._p, self._today, for_sale > 0, self._floors_fen(for_sale), mood)
+        self._sellers.quotes(
+            self._people, self._p, self._today, for_sale > 0, self._floors_fen(for_sale), self._haste(), mood
+        )
         self._send(market_making.rows(self._p, self._today, self._floor, self._desks, scatter, there), self._rng)
         self._list()
         self._rounds(MORNING_ROUNDS)
@@ -205,6 +207,12 @@ class Market:
         wants = self._wants
         return reservation.floor_of_dying_fen(floor_fen, wants.dies, wants.days_to_death, scale_days)
 
+    def _haste(self) -> np.ndarray:
+        """Of who holds units that nobody will want after a date, 1 on that day; of others 0, float."""
+        urgency = approval.urgency(self._wants.days_to_death, self._p.urgency_days)
+        haste: np.ndarray = np.where(self._wants.dies, urgency, 0.0)
+        return haste
+
     def most_fen(self) -> np.ndarray:
         """Most that each pays today, float."""
         limit = reservation.buyer_limit_fen(self._wants.value_fen, self._wants.level_fen, self._p, self._news)
@@ -217,9 +225,8 @@ class Market:
         ready = (for_sale > 0) & ~np.isnan(self._sellers.quote_fen)
         ready[self._desks] = False
         attention = self._rng.random(self._count)
-        haste = np.where(self._wants.dies, approval.urgency(self._wants.days_to_death, self._p.urgency_days), 0)
         rows = self._sellers.rows(
-            self._p, self._today, self._floor, ready, for_sale, self._floors_fen(for_sale), haste, attention
+            self._p, self._today, self._floor, ready, for_sale, self._floors_fen(for_sale), self._haste(), attention
         )
         self._send(rows, self._rng)
 

@@ -4,8 +4,9 @@ The first quote scatters around the mean close of the last weeks, never below th
 by a small step now and then, by larger ones the farther it stands above the floor; sold out, it goes up; left behind by
 a rising market, it follows. Steps grow with the recent moves of the price. In a market above its own monthly mean,
 offices hold back (惜售), below it they hurry; who gains much by selling, or whose units nobody will want after a date,
-does not hold back. A listing is a part of what is for sale and below the rulebook's maximum;
-who has a block to sell waits for a partner and is only now and then on the screen.
+does not hold back. A listing is a part of what is for sale and below the rulebook's maximum; who has a block to sell
+waits for a partner and is only now and then on the screen. Units that nobody will want after a date are offered
+oftener, come down in price oftener, and are shown in larger parts, the nearer it comes.
 """
 
 import numpy as np
@@ -27,14 +28,18 @@ class Sellers:
 
     def quotes(
         self, people: Population, p: Parameters, today: Today, ready: np.ndarray, floor_fen: np.ndarray,
-        mood: np.ndarray,
+        haste: np.ndarray, mood: np.ndarray,
     ) -> None:  # fmt: skip
-        """Set today's quotes. `ready`: approved sellers, bool; `floor_fen`: their floors; `mood`: one uniform each."""
+        """Set today's quotes.
+
+        Over participants: `ready` approved sellers, bool; `floor_fen` their floors; `haste` from 0 to 1, of who cannot
+        wait; `mood` one uniform each.
+        """
         first = ready & np.isnan(self.quote_fen)
         scatter = np.exp(p.quote_scatter * today.unease * people.first_quote[first])
         self.quote_fen[first] = today.reference_fen * scatter
         old = ready & ~first
-        reconsiders = old & ~self._sold_out & (mood < p.concession_probability)
+        reconsiders = old & ~self._sold_out & (mood < np.maximum(p.concession_probability, haste))
         above = np.maximum(0, np.log(self.quote_fen[reconsiders] / np.maximum(floor_fen[reconsiders], 1)))
         step = p.concession * today.unease
         self.quote_fen[reconsiders] *= np.maximum(0.5, 1 - step * (1 + (above / p.concession_scale) ** 2))
@@ -64,10 +69,11 @@ class Sellers:
         gain = (np.maximum(0, np.log(today.close_fen / np.maximum(floor_fen, 1))) / p.concession_scale) ** 2
         mood = np.maximum(held_back, np.clip(np.maximum(gain, haste), 0, 1))
         large = for_sale_t > floor.max_t
-        chance = p.listing_attention * np.where(large, p.large_listing_share, 1.0) * mood
+        chance = np.maximum(p.listing_attention, haste) * np.where(large, p.large_listing_share, 1.0) * mood
         who = np.flatnonzero(ready & inside & (attention < chance))
         ask = price[who]
-        shown = np.clip(np.ceil(p.listing_size_share * for_sale_t[who]), 1, floor.max_t).astype(np.int64)
+        share = np.maximum(p.listing_size_share, haste[who])
+        shown = np.clip(np.ceil(share * for_sale_t[who]), 1, floor.max_t).astype(np.int64)
         best_bid = floor.best(Side.BUY)
         meets = np.zeros(len(who), bool) if best_bid is None else ask <= best_bid
         return joined([

@@ -126,7 +126,7 @@ def test_a_buyer_never_has_two_bids_standing(name: str) -> None:
 
 
 def test_who_gains_much_or_cannot_wait_does_not_hold_back() -> None:
-    """In a market that has risen by half, a quarter of the usual sellers list, or all of them."""
+    """In a market that has risen by half, a quarter of the usual sellers list, or all of them; on the last day all."""
     floor, count = _floor(), 1_000
     risen = replace(today(NEVER), reference_fen=5_000 / 1.5)
     sellers, all_ready = listing.Sellers(count), np.ones(count, bool)
@@ -140,7 +140,21 @@ def test_who_gains_much_or_cannot_wait_does_not_hold_back() -> None:
     usual = round(count * P.listing_attention)
     assert listed(5_000.0) == pytest.approx(usual * P.withholding_least, abs=1)
     assert listed(5_000 / np.exp(P.concession_scale * 0.8)) == pytest.approx(usual * 0.8**2, abs=1)
-    assert listed(5_000 / np.exp(P.concession_scale)) == listed(5_000.0, haste=1.0) == usual
+    assert listed(5_000 / np.exp(P.concession_scale)) == usual
+    assert listed(5_000.0, haste=1.0) == count
+
+
+def test_units_that_nobody_will_want_are_shown_whole_and_cheaper_on_their_last_day() -> None:
+    floor, people = _floor(), draw_population(small("tjea-2014", firms=50), P, 1)
+    count = len(people.emissions_t)
+    ready, floors, mood = np.ones(count, bool), np.full(count, 1_000.0), np.full(count, 0.9)
+    for haste in (0.0, 1.0):
+        sellers, hastes = listing.Sellers(count), np.full(count, haste)
+        sellers.quote_fen[:] = 5_400.0
+        sellers.quotes(people, P, today(NEVER), ready, floors, hastes, mood)
+        assert (sellers.quote_fen < 5_400).all() == (haste == 1)
+        rows = sellers.rows(P, today(NEVER), floor, ready, np.full(count, 10), floors, hastes, np.zeros(count))
+        assert (rows["qty"] == (10 if haste else np.ceil(10 * P.listing_size_share))).all()
 
 
 def test_a_firm_waits_for_offsets_for_a_share_of_the_days_that_it_had() -> None:

@@ -261,7 +261,7 @@ def test_what_verification_takes_back_is_known_when_it_has_taken_it() -> None:
     assert issued > kept
 
     def see(index: int, _of: int) -> None:
-        levels[plan.days[index - 1]] = world._scarcity(plan.days[index - 1])  # noqa: SLF001 - nobody else says it
+        levels[plan.days[index - 1]] = world._scarcity(plan.days[index - 1])
 
     world.run(see)
     cut = plan.last(DateKind.TRUE_UP)
